@@ -1,0 +1,141 @@
+// Package configs loads what an operator sets: edge.yaml, mint.yaml, sink.yaml, tenants.yaml.
+package configs
+
+import (
+	"net/netip"
+	"time"
+
+	"waypost/configs/outbound"
+)
+
+// Edge is edge.yaml.
+type Edge struct {
+	Listen         string         `yaml:"listen"`  // host:port of the redirects
+	Admin          string         `yaml:"admin"`   // host:port of metrics, health, pprof
+	Keys           string         `yaml:"keys"`    // the key file that mint also uses
+	Tenants        string         `yaml:"tenants"` // tenants.yaml
+	Blocks         string         `yaml:"blocks"`  // the file of links that are not followed any more
+	ReloadOnChange bool           `yaml:"reload_on_change"`
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`             // whose X-Forwarded-For and Forwarded are believed
+	ProxyProtocol  bool           `yaml:"proxy_protocol"`              // whether trusted proxies speak it
+	MaxConnections int            `yaml:"max_connections"`             // in all; 0: as many as open files leave
+	MaxPerAddress  int            `yaml:"max_connections_per_address"` // 0: any number
+	CacheBytes     int64          `yaml:"cache_bytes"`                 // opened links kept in memory; 0: none
+	DrainTimeout   time.Duration  `yaml:"drain_timeout"`
+	Journal        Journal        `yaml:"journal"`
+	Kafka          Kafka          `yaml:"kafka"`
+	Log            Log            `yaml:"log"`
+}
+
+// Journal is the journal's part of edge.yaml.
+type Journal struct {
+	Dir          string        `yaml:"dir"`
+	SegmentBytes int64         `yaml:"segment_bytes"`
+	Budget       int64         `yaml:"budget"`
+	KeepBytes    int64         `yaml:"keep_bytes"`
+	KeepAge      time.Duration `yaml:"keep_age"`
+	Sync         time.Duration `yaml:"sync"` // negative: never
+	Consumers    []string      `yaml:"consumers"`
+}
+
+// Log is every program's logging.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn, error
+	Format string `yaml:"format"` // text, json
+}
+
+// Mint is mint.yaml.
+type Mint struct {
+	Listen         string        `yaml:"listen"`
+	Admin          string        `yaml:"admin"`
+	Keys           string        `yaml:"keys"`
+	Tenants        string        `yaml:"tenants"`
+	ReloadOnChange bool          `yaml:"reload_on_change"`
+	AnswerWithin   time.Duration `yaml:"answer_within"` // from the first byte of a request; 1.5 s
+	MaxBody        int64         `yaml:"max_body"`      // 1 MiB, after decompression too
+	BodyMemory     int64         `yaml:"body_memory"`   // of all requests over 64 KiB together
+	DrainTimeout   time.Duration `yaml:"drain_timeout"`
+	Log            Log           `yaml:"log"`
+}
+
+// Sink is sink.yaml.
+type Sink struct {
+	Admin          string        `yaml:"admin"`
+	Tenants        string        `yaml:"tenants"`
+	Journals       []string      `yaml:"journals"` // directories of this machine's edges; none with Kafka
+	Consumer       string        `yaml:"consumer"` // the name under which positions are published
+	Kafka          Kafka         `yaml:"kafka"`    // instead of journals
+	Group          string        `yaml:"group"`    // of the sinks that share the partitions of a Kafka
+	Store          string        `yaml:"store"`    // directory of the Pebble store
+	BatchRecords   int           `yaml:"batch_records"`
+	PrintDecisions bool          `yaml:"print_decisions"` // `click ID first|repeat` on stdout, for the demo
+	DrainTimeout   time.Duration `yaml:"drain_timeout"`
+	Dispatch       Dispatch      `yaml:"dispatch"`
+	Log            Log           `yaml:"log"`
+}
+
+// Dispatch is how webhooks are sent.
+type Dispatch struct {
+	Timeout        time.Duration `yaml:"timeout"`         // of one attempt
+	ConnectTimeout time.Duration `yaml:"connect_timeout"` // of its phases, within it
+	TLSTimeout     time.Duration `yaml:"tls_timeout"`
+	HeadersTimeout time.Duration `yaml:"headers_timeout"`
+	BodyTimeout    time.Duration `yaml:"body_timeout"`
+
+	Concurrency int             `yaml:"concurrency"` // attempts under way per endpoint
+	Window      int             `yaml:"window"`      // deliveries in memory per endpoint
+	Retries     []time.Duration `yaml:"retries"`     // waits between attempts; empty: the format's own schedule
+	MarkEvery   time.Duration   `yaml:"mark_every"`  // how long a finished delivery may be unmarked on disk; 50 ms
+
+	Allow        []outbound.Allowed `yaml:"allow"`         // where webhooks may go besides public addresses
+	Ports        []int              `yaml:"ports"`         // of receivers that allow does not name
+	RequireHTTPS bool               `yaml:"require_https"` // of receivers that allow does not name
+}
+
+// Outbound is where webhooks may go.
+func (d *Dispatch) Outbound() *outbound.Rules {
+	return &outbound.Rules{Allow: d.Allow, Ports: d.Ports, RequireTLS: d.RequireHTTPS}
+}
+
+// Tenant is one entry of tenants.yaml.
+type Tenant struct {
+	Number          uint32     `yaml:"number"`
+	Name            string     `yaml:"name"`
+	Hosts           []string   `yaml:"hosts"` // origins; the first mints, all open: links.example.com or http://127.0.0.1:8080
+	AnyHost         bool       `yaml:"any_host"`
+	Outreach        Outreach   `yaml:"outreach"`
+	RetentionDays   int        `yaml:"retention_days"`
+	LinkBudget      int        `yaml:"link_budget"`
+	RecipientInLink bool       `yaml:"recipient_in_link"`
+	Unique          string     `yaml:"unique"`         // person, any
+	ClientAddress   string     `yaml:"client_address"` // keep, truncate, drop
+	BlockedText     string     `yaml:"blocked_text"`   // what people read in place of a blocked link
+	Stream          string     `yaml:"stream"`
+	DomainID        int64      `yaml:"domain_id"`
+	UserID          int64      `yaml:"user_id"`
+	Endpoints       []Endpoint `yaml:"endpoints"`
+}
+
+// Outreach is a tenant's part of Outreach.
+type Outreach struct {
+	Secrets []Secret `yaml:"secrets"`
+	Orgs    []string `yaml:"orgs"`
+}
+
+// Endpoint is where webhooks go.
+type Endpoint struct {
+	ID              string   `yaml:"id"`
+	URL             string   `yaml:"url"`
+	Format          string   `yaml:"format"`           // standard, postmark, maileroo, nexomailer
+	Secret          Secret   `yaml:"secret"`           // what the format signs with; postmark signs nothing
+	StandardSecrets []Secret `yaml:"standard_secrets"` // whsec_...: Standard Webhooks' headers beside any format, with a signature for each
+	User            string   `yaml:"user"`             // Basic auth
+	Password        Secret   `yaml:"password"`
+	Headers         []Header `yaml:"headers"` // beside the format's own
+}
+
+// Header is a header of an endpoint's requests.
+type Header struct {
+	Name  string `yaml:"name"`
+	Value Secret `yaml:"value"` // it may be a token
+}

@@ -1,0 +1,197 @@
+package configs
+
+import (
+	"fmt"
+	"math"
+	"net/url"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// tenantsFile is tenants.yaml.
+type tenantsFile struct {
+	defaults Tenant
+	list     []*Tenant
+}
+
+func (t *tenantsFile) group() group {
+	return group{
+		settings: []setting{
+			{"defaults", group{settings: t.defaults.inherited(false), check: t.defaults.checkEndpoints}},
+			{"tenants", tenantList{t}},
+		},
+		check: t.check,
+	}
+}
+
+// inherited are the settings of a tenant that the defaults may set for all. What tells tenants apart is not among them.
+func (t *Tenant) inherited(withOrgs bool) []setting {
+	return []setting{
+		{"any_host", boolean(&t.AnyHost)},
+		{"outreach", t.Outreach.group(withOrgs)},
+		{"retention_days", numberIn(&t.RetentionDays, 7, 365)},
+		{"link_budget", numberIn(&t.LinkBudget, 100, 8000)},
+		{"recipient_in_link", boolean(&t.RecipientInLink)},
+		{"unique", oneOf(&t.Unique, "person", "any")},
+		{"client_address", oneOf(&t.ClientAddress, "keep", "truncate", "drop")},
+		{"blocked_text", words(&t.BlockedText, 1, 1000)},
+		{"stream", words(&t.Stream, 1, 100)},
+		{"domain_id", numberIn(&t.DomainID, 0, math.MaxInt64)},
+		{"user_id", numberIn(&t.UserID, 0, math.MaxInt64)},
+		{"endpoints", list[Endpoint]{&t.Endpoints, func(e *Endpoint) value { return e.group() }, "endpoints", 100}},
+	}
+}
+
+func (t *Tenant) group() group {
+	own := []setting{
+		{"number", numberIn(&t.Number, 1, math.MaxUint32)},
+		{"name", named(&t.Name)},
+		{"hosts", list[string]{&t.Hosts, origin, "hosts", 100}},
+	}
+	return group{settings: append(own, t.inherited(true)...), check: t.check}
+}
+
+func (t *Tenant) check(r *reader, key string) {
+	at := func(name string) string { return join(key, name) }
+	if t.Number == 0 && !r.wrote(at("number")) {
+		r.late(at("number"), "", "must be set: a whole number that no other tenant has or had; links carry it")
+	}
+	if t.Name == "" && !r.wrote(at("name")) {
+		r.late(at("name"), "", "must be set: 1 to 63 of a-z, 0-9 and -")
+	}
+	if len(t.Hosts) == 0 && (!r.wrote(at("hosts")) || r.places[at("hosts")].value == describe(&ast.SequenceNode{})) {
+		r.late(at("hosts"), "", "must name at least one host: the first is where links are minted")
+	}
+	if r.wrote(at("endpoints")) { // else the defaults' check has seen them
+		t.checkEndpoints(r, key)
+	}
+	t.advise(r, key)
+}
+
+// advise warns of what works but loses something that its reader will look for.
+func (t *Tenant) advise(r *reader, key string) {
+	for _, e := range t.Endpoints {
+		e.advise(r, key, t)
+	}
+	for i, host := range t.Hosts {
+		if strings.HasPrefix(host, "http://") && !loopback(host) {
+			r.warn(fmt.Sprintf("%s.hosts[%d]", key, i), host, "links go over the network in clear: https is meant for everything but tests")
+		}
+	}
+	if len(t.Outreach.Secrets) == 0 {
+		r.warn(key+".outreach.secrets", "", "no secret: every request of Outreach will be refused with 401")
+	}
+}
+
+// adviseTenants warns of endpoints to which the sink will send nothing.
+func (s *Sink) adviseTenants(r *reader, tenants *Tenants) {
+	rules, warned := s.Dispatch.Outbound(), map[string]bool{}
+	for i, t := range tenants.List {
+		endpoints := fmt.Sprintf("tenants[%d].endpoints", i)
+		if !r.wrote(endpoints) {
+			endpoints = "defaults.endpoints"
+		}
+		for j, e := range t.Endpoints {
+			key := fmt.Sprintf("%s[%d].url", endpoints, j)
+			u, err := url.Parse(e.URL)
+			if err != nil || warned[key] {
+				continue // what is no URL is a fault already
+			}
+			if err := rules.CheckURL(u); err != nil {
+				warned[key] = true
+				r.warn(key, hideLogin(e.URL), fmt.Sprintf("nothing will be sent to it: %v", err))
+			}
+		}
+	}
+}
+
+func loopback(origin string) bool {
+	host := strings.TrimPrefix(origin, "http://")
+	return strings.HasPrefix(host, "127.") || strings.HasPrefix(host, "[::1]") || host == "localhost" || strings.HasPrefix(host, "localhost:")
+}
+
+func (o *Outreach) group(withOrgs bool) group {
+	secret := func(s *Secret) value {
+		return secretIn(s, secretTextWant, isSecretText)
+	}
+	settings := []setting{{"secrets", list[Secret]{&o.Secrets, secret, "secrets", 10}}}
+	if withOrgs {
+		org := func(s *string) value { return words(s, 1, 200) }
+		settings = append(settings, setting{"orgs", list[string]{&o.Orgs, org, "organisation ids", 1000}})
+	}
+	return group{settings: settings}
+}
+
+// tenantList reads each tenant onto a copy of the defaults.
+type tenantList struct{ file *tenantsFile }
+
+func (l tenantList) read(r *reader, key string, n ast.Node) {
+	r.note(key, n, r.shown(n))
+	sequence, ok := n.(*ast.SequenceNode)
+	if !ok {
+		r.fault(key, n, r.shown(n), "must be a list of tenants")
+		return
+	}
+	for i, v := range sequence.Values {
+		t := l.file.defaults
+		t.group().read(r, fmt.Sprintf("%s[%d]", key, i), v)
+		l.file.list = append(l.file.list, &t)
+	}
+}
+
+func (l tenantList) render() (string, []string) {
+	tenants := make([]Tenant, len(l.file.list))
+	for i, t := range l.file.list {
+		tenants[i] = *t
+	}
+	return list[Tenant]{to: &tenants, item: func(t *Tenant) value { return t.group() }}.render()
+}
+
+func (tenantList) allowed() string { return "a list of tenants" }
+
+// check finds what two tenants must not share.
+func (t *tenantsFile) check(r *reader, _ string) {
+	claims := claims{r: r, owners: map[string]string{}}
+	for i, tenant := range t.list {
+		key := fmt.Sprintf("tenants[%d]", i)
+		if tenant.Number != 0 {
+			claims.claim("number", fmt.Sprint(tenant.Number), key+".number")
+		}
+		claims.claim("name", tenant.Name, key+".name")
+		for j, host := range tenant.Hosts {
+			// A host is one tenant's under http and https alike: the edge sees only the Host header.
+			_, bare, _ := strings.Cut(host, "://")
+			claims.claim("host", bare, fmt.Sprintf("%s.hosts[%d]", key, j))
+		}
+		for j, org := range tenant.Outreach.Orgs {
+			claims.claim("org", org, fmt.Sprintf("%s.outreach.orgs[%d]", key, j))
+		}
+	}
+	if len(t.list) == 0 {
+		r.warn("tenants", "[]", "there are no tenants: nothing can be minted, and no link opens")
+	}
+}
+
+// claims gives each value of a kind to the first who has it.
+type claims struct {
+	r      *reader
+	owners map[string]string
+}
+
+func (c claims) claim(kind, value, key string) {
+	if value == "" {
+		return
+	}
+	owner, taken := c.owners[kind+" "+value]
+	if !taken {
+		c.owners[kind+" "+value] = key
+		return
+	}
+	c.r.late(key, value, fmt.Sprintf("must be of one tenant only, and %s on line %d has it", owner, c.r.places[owner].line))
+}
+
+func (r *reader) wrote(key string) bool {
+	_, ok := r.places[key]
+	return ok
+}

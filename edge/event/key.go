@@ -1,0 +1,123 @@
+package event
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"strconv"
+	"unicode/utf8"
+)
+
+// AppendKey appends the Kafka key of an event that a Decoder filled: the same key that stands beside its document.
+func AppendKey(dst []byte, e *Event) []byte { return appendKey(dst, e, &decodedLimits) }
+
+func appendKey(dst []byte, e *Event, l *limits) []byte {
+	dst = strconv.AppendUint(dst, uint64(e.Tenant), 10)
+	dst = append(dst, '/')
+	dst = appendKeyText(dst, cutTo(e.Message, l.id), '/')
+	dst = append(dst, '/')
+	start := len(dst)
+	if len(e.Prospect) > 0 {
+		return appendKeyText(dst, cutTo(e.Prospect, l.id), '%')
+	}
+	dst = appendKeyText(dst, cutTo(e.Recipient, l.id), '%')
+	lowerAddress(dst[start:])
+	return dst
+}
+
+// appendKeyText percent-encodes control characters, '%' and the byte special. A byte that is no UTF-8 becomes its Latin-1 character, as in
+// the document, so that the key can be computed from the document again.
+func appendKeyText(dst, s []byte, special byte) []byte {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			size := runeBytes(s[i:])
+			if size == 0 {
+				dst = utf8.AppendRune(dst, rune(c))
+				size = 1
+			} else {
+				dst = append(dst, s[i:i+size]...)
+			}
+			i += size
+			continue
+		}
+		if c < 0x20 || c == 0x7f || c == '%' || c == special {
+			dst = append(dst, '%', upperHex[c>>4], upperHex[c&15])
+		} else {
+			dst = append(dst, c)
+		}
+		i++
+	}
+	return dst
+}
+
+// lowerAddress turns A to Z into lower case in place. The hash of an address is left alone: '#' and no '@'. Letters beyond ASCII stay: their
+// lower case depends on tables that change, and a key must not.
+func lowerAddress(s []byte) {
+	if len(s) > 0 && s[0] == '#' && !hasAt(s) {
+		return
+	}
+	for i, c := range s {
+		if c >= 'A' && c <= 'Z' {
+			s[i] = c | 0x20
+		}
+	}
+}
+
+func hasAt(s []byte) bool {
+	for _, c := range s {
+		if c == '@' {
+			return true
+		}
+	}
+	return false
+}
+
+// UniqueKey is the 128-bit hash of tenant, message, recipient, original link and kind: two events with equal keys compete for being first.
+type UniqueKey [16]byte
+
+// Unique gives the unique key of an event that a Decoder filled; false when it lacks message or recipient, and so is never unique.
+//
+// The key is the first half of SHA-256 over the Kafka key, the type and the original link, the first two followed by a zero byte, which
+// neither can hold. It is the same for ever: stores keep it.
+func (e *Event) Unique() (UniqueKey, bool) {
+	if len(e.Message) == 0 || len(e.Prospect) == 0 && len(e.Recipient) == 0 {
+		return UniqueKey{}, false
+	}
+	var room [1024]byte
+	text := append(AppendKey(room[:0], e), 0)
+	text = append(text, e.Type...)
+	text = append(text, 0)
+	if len(e.Original) > 0 {
+		text = append(text, e.Original...)
+	} else {
+		text = append(text, e.Destination...)
+	}
+	sum := sha256.Sum256(text)
+	return UniqueKey(sum[:16]), true
+}
+
+// PartitionHash is Kafka's murmur2 of the event's Kafka key, as Java's default partitioner computes it (sign bit cleared). The partition is
+// its remainder by the number of partitions.
+func PartitionHash(key []byte) uint32 { return murmur2(key) & 0x7fffffff }
+
+func murmur2(data []byte) uint32 {
+	const m = 0x5bd1e995
+	h := uint32(0x9747b28c) ^ uint32(len(data))
+	for ; len(data) >= 4; data = data[4:] {
+		k := binary.LittleEndian.Uint32(data) * m
+		k ^= k >> 24
+		h = h*m ^ k*m
+	}
+	switch len(data) {
+	case 3:
+		h ^= uint32(data[2]) << 16
+		fallthrough
+	case 2:
+		h ^= uint32(data[1]) << 8
+		fallthrough
+	case 1:
+		h = (h ^ uint32(data[0])) * m
+	}
+	h = (h ^ h>>13) * m
+	return h ^ h>>15
+}

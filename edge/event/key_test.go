@@ -1,0 +1,100 @@
+package event
+
+import (
+	"fmt"
+	"testing"
+)
+
+// The vectors of Apache Kafka's own tests of Utils.murmur2.
+func TestMurmur2(t *testing.T) {
+	for in, want := range map[string]int32{
+		"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536, "a-little-bit-longer-string": -1486304829,
+		"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971, "abc": 479470107, "": 275646681,
+	} {
+		if got := int32(murmur2([]byte(in))); got != want {
+			t.Errorf("murmur2(%q) = %d, want %d", in, got, want)
+		}
+		if got := PartitionHash([]byte(in)); got != uint32(want)&0x7fffffff {
+			t.Errorf("PartitionHash(%q) = %d", in, got)
+		}
+	}
+}
+
+func TestAppendKey(t *testing.T) {
+	for _, c := range []struct {
+		message, prospect, recipient, want string
+	}{
+		{"123", "456", "abc@prospect.com", "7/123/456"},
+		{"123", "", "Abc.D@Prospect.COM", "7/123/abc.d@prospect.com"},
+		{"123", "", "#AbCdEfGhIjKlMnOpQrStUv", "7/123/#AbCdEfGhIjKlMnOpQrStUv"},
+		{"123", "", "#A@b.C", "7/123/#a@b.c"},
+		{"a/b%c\n", "X/Y%", "", "7/a%2Fb%25c%0A/X/Y%25"},
+		{"\xfc", "\xff", "", "7/ü/ÿ"},
+		{"ü", "", "Ü@x.Y", "7/ü/Ü@x.y"},
+		{"", "", "", "7//"},
+	} {
+		e := &Event{Tenant: 7, Message: []byte(c.message), Prospect: []byte(c.prospect), Recipient: []byte(c.recipient)}
+		if got := string(AppendKey(nil, e)); got != c.want {
+			t.Errorf("key of %+v: %q", c, got)
+		}
+	}
+}
+
+func TestUnique(t *testing.T) {
+	base, ok := example().Unique()
+	if !ok {
+		t.Fatal("not unique")
+	}
+	same := map[string]func(*Event){
+		"place":       func(e *Event) { e.Place = "text" },
+		"number":      func(e *Event) { e.LinkNumber = 9 },
+		"destination": func(e *Event) { e.Destination = []byte("http://elsewhere") },
+		"address":     func(e *Event) { e.Recipient = []byte("other@prospect.com") },
+		"client":      func(e *Event) { e.UserAgent, e.Address, e.Labels = nil, nil, 0 },
+	}
+	for name, change := range same {
+		e := example()
+		change(e)
+		if got, ok := e.Unique(); !ok || got != base {
+			t.Errorf("%s changes the unique key", name)
+		}
+	}
+	other := map[string]func(*Event){
+		"tenant":   func(e *Event) { e.Tenant = 2 },
+		"message":  func(e *Event) { e.Message = []byte("124") },
+		"prospect": func(e *Event) { e.Prospect = []byte("457") },
+		"original": func(e *Event) { e.Original = []byte("https://www.google.com") },
+		"type":     func(e *Event) { e.Type = Opened },
+	}
+	for name, change := range other {
+		e := example()
+		change(e)
+		if got, ok := e.Unique(); !ok || got == base {
+			t.Errorf("%s does not change the unique key", name)
+		}
+	}
+	never := map[string]func(*Event){
+		"message":   func(e *Event) { e.Message = nil },
+		"recipient": func(e *Event) { e.Prospect, e.Recipient = nil, nil },
+	}
+	for name, change := range never {
+		e := example()
+		change(e)
+		if _, ok := e.Unique(); ok {
+			t.Errorf("unique without %s", name)
+		}
+	}
+	e := example()
+	e.Original, e.Destination = nil, e.Original
+	if got, _ := e.Unique(); got != base {
+		t.Error("a link without original is not its destination")
+	}
+}
+
+// The unique key is kept by stores: it never changes.
+func TestUniqueIsPinned(t *testing.T) {
+	key, _ := example().Unique()
+	if got := fmt.Sprintf("%x", key); got != "0a1e59a7287dcf9bfa106f563ac595b3" {
+		t.Errorf("unique key %s", got)
+	}
+}

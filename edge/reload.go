@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+
+	"waypost/configs"
+	"waypost/configs/reload"
+	"waypost/edge/internal/blocks"
+	"waypost/edge/server"
+	"waypost/mint/link"
+)
+
+// reloader keeps the edge in step with its files: blocks whenever their file changes, tenants and keys on SIGHUP, or with reload_on_change too.
+type reloader struct {
+	*reload.Attempts
+	load func() (*configs.Edge, *configs.Tenants, error)
+	edge *server.Server
+
+	// Only watch's goroutine touches these, once it runs.
+	settings *configs.Edge
+	rules    rules
+	seen     [3]reload.Signature // of keys, tenants and blocks
+	pending  bool                // tenants and keys were refused, perhaps for the blocks' sake: the next change tries all again
+}
+
+// rules are what the edge decides by.
+type rules struct {
+	keys    *link.Keyring
+	tenants *configs.Tenants
+	blocks  *blocks.Set
+}
+
+// newReloader reads the files for the first time. Give it the edge before it watches.
+func newReloader(p *program, settings *configs.Edge, log *slog.Logger) (*reloader, error) {
+	r := &reloader{load: p.load, settings: settings}
+	r.Attempts = reload.NewAttempts(log, func() []any { return []any{"tenants", len(r.rules.tenants.List), "blocks", r.rules.blocks.Len()} })
+	var err error
+	r.rules, err = r.read()
+	return r, err
+}
+
+// watch reloads until stop is closed: when files change, and all of them at a hangup.
+func (r *reloader) watch(hangup <-chan os.Signal, stop <-chan struct{}) {
+	reload.Watch(hangup, stop, func() { r.Try("signal", r.everything) }, r.lookAround)
+}
+
+func (r *reloader) lookAround() {
+	now, seen := r.look(), r.seen
+	switch {
+	case r.settings.ReloadOnChange && (!now[0].Same(seen[0]) || !now[1].Same(seen[1])):
+		r.Try("files changed", r.everything)
+	case now[2].Same(seen[2]):
+	case r.pending:
+		r.Try("blocks changed", r.everything)
+	default:
+		r.Try("blocks changed", r.blocks)
+	}
+}
+
+func (r *reloader) look() [3]reload.Signature {
+	return [3]reload.Signature{reload.Look(r.settings.Keys), reload.Look(r.settings.Tenants), reload.Look(r.settings.Blocks)}
+}
+
+// everything takes up tenants, keys and blocks. Of edge.yaml only where they are counts; its other settings need a restart.
+func (r *reloader) everything() error {
+	next, err := r.read()
+	if r.pending = err != nil; r.pending {
+		return err
+	}
+	r.take(next)
+	return nil
+}
+
+// blocks takes up the blocks alone.
+func (r *reloader) blocks() error {
+	r.seen[2] = reload.Look(r.settings.Blocks)
+	set, err := blocks.Load(r.settings.Blocks, r.rules.tenants)
+	if err != nil {
+		return err
+	}
+	r.take(rules{r.rules.keys, r.rules.tenants, set})
+	return nil
+}
+
+func (r *reloader) take(next rules) {
+	r.rules = next
+	r.edge.Reload(next.keys, next.tenants, next.blocks)
+}
+
+// read reads all files. They are looked at before: what changes while they are read shows as a change later.
+func (r *reloader) read() (next rules, err error) {
+	r.seen = r.look()
+	settings, tenants, err := r.load()
+	if err != nil {
+		return next, err
+	}
+	if settings.Keys != r.settings.Keys || settings.Tenants != r.settings.Tenants || settings.Blocks != r.settings.Blocks {
+		return next, errors.New("keys, tenants and blocks cannot be other files without a restart")
+	}
+	var keysFault, blocksFault error
+	next.tenants = tenants
+	next.keys, keysFault = link.LoadKeyring(settings.Keys)
+	next.blocks, blocksFault = blocks.Load(settings.Blocks, tenants)
+	return next, errors.Join(keysFault, blocksFault)
+}
+
+// load reads the settings again, as the program did at its start.
+func (p *program) load() (*configs.Edge, *configs.Tenants, error) {
+	settings, tenants, faults := configs.LoadEdge(p.flags.Path("edge"), p.env)
+	return settings, tenants, faults.Err()
+}

@@ -1,0 +1,3 @@
+package urlcode
+
+const model1Hash = "188e4a10181f85816e4fc4bb29ad3cf21f0817645b8b5be66a82231716c7e2d8"

@@ -1,0 +1,7 @@
+//go:build !race
+
+package link
+
+const raceEnabled = false
+
+const thorough = 1

@@ -1,0 +1,6 @@
+//go:build race
+
+package server
+
+// raceEnabled: the race detector makes pools drop what they hold.
+const raceEnabled = true

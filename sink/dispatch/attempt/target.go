@@ -1,0 +1,84 @@
+package attempt
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"waypost/configs"
+	"waypost/edge/event"
+	"waypost/sink/dispatch/formats"
+	"waypost/sink/internal/metrics"
+)
+
+const userAgent = "Waypost-Webhook/1.0"
+
+// Target is an endpoint as attempts need it.
+type Target struct {
+	Tenant *configs.Tenant
+	Config configs.Endpoint
+	Format formats.Format
+	signer *formats.Signer // Standard Webhooks' headers; nil: none
+}
+
+// NewTarget prepares a tenant's endpoint.
+func NewTarget(tenant *configs.Tenant, c configs.Endpoint) (*Target, error) {
+	t := &Target{Tenant: tenant, Config: c}
+	var ok bool
+	if t.Format, ok = formats.ByName(c.Format); !ok {
+		return nil, fmt.Errorf("format %q is not known", c.Format)
+	}
+	secrets := c.StandardSecrets
+	if t.Format == (formats.Standard{}) {
+		secrets = append([]configs.Secret{c.Secret}, secrets...)
+	}
+	if len(secrets) > 0 {
+		var err error
+		if t.signer, err = formats.NewSigner(secrets...); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// Takes says whether the endpoint's format has a document for events of a type, and counts what it has none for.
+func (t *Target) Takes(of event.Type, m *metrics.Set) bool {
+	if t.Format.Has(of) {
+		return true
+	}
+	m.LeftOut.WithLabelValues(t.Format.Name(), string(of)).Inc()
+	return false
+}
+
+// message is a delivery in the endpoint's format.
+type message struct {
+	body  []byte
+	waits []time.Duration
+}
+
+// message is made anew at each attempt from the stored event: the same bytes each time.
+func (t *Target) message(d *Delivery) (message, error) {
+	var decoder event.Decoder
+	var e event.Event
+	if err := decoder.Decode(&e, d.Document); err != nil {
+		return message{}, errors.New("the stored event is not readable")
+	}
+	body, err := t.Format.AppendBody(nil, &formats.Input{Event: &e, Document: d.Document, Tenant: t.Tenant, Created: d.Created})
+	return message{body, t.Format.Waits(e.Type)}, err
+}
+
+// setHeaders sets the endpoint's own headers first, so that none of them replaces what the request needs.
+func (t *Target) setHeaders(r *http.Request, id event.ID, body []byte, now time.Time) {
+	for _, h := range t.Config.Headers {
+		r.Header.Set(h.Name, string(h.Value))
+	}
+	r.Header.Set("User-Agent", userAgent)
+	t.Format.SetHeaders(r.Header, string(t.Config.Secret), body)
+	if t.signer != nil {
+		t.signer.SetHeaders(r.Header, id, now, body)
+	}
+	if t.Config.User != "" || t.Config.Password != "" {
+		r.SetBasicAuth(t.Config.User, string(t.Config.Password))
+	}
+}

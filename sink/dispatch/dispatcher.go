@@ -1,0 +1,294 @@
+package dispatch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"waypost/configs"
+	"waypost/sink/dispatch/attempt"
+	"waypost/sink/ingest"
+	"waypost/sink/internal/metrics"
+	"waypost/sink/internal/store"
+)
+
+// Bounds that no setting moves.
+const (
+	sharedMemory   = 64 << 20 // of documents in memory, all endpoints together, beyond what is under way
+	refillsAtOnce  = 4
+	marksAtOnce    = 1000
+	maxDeadLetters = 100_000
+	maxEndpointID  = 255
+)
+
+// Options of a Dispatcher.
+type Options struct {
+	Store    *store.Store
+	Tenants  *configs.Tenants
+	Settings configs.Dispatch
+	Metrics  *metrics.Set
+	Logger   *slog.Logger
+	Now      func() time.Time // time.Now
+	// Failed is told when the store cannot be written or read: nothing more will be delivered by this process. Called at least once.
+	Failed func(error)
+
+	maxDeadLetters int   // for tests; 100,000
+	sharedMemory   int64 // for tests; 64 MiB
+}
+
+// Dispatcher delivers webhooks. It is ingest's Outbox.
+type Dispatcher struct {
+	store       *store.Store
+	tenants     map[uint32][]*endpoint // never changes
+	all         []*endpoint
+	sender      *attempt.Sender
+	metrics     *metrics.Set
+	log         *slog.Logger
+	now         func() time.Time
+	failed      func(error)
+	settings    configs.Dispatch
+	window      int
+	concurrency int
+	maxDead     int
+	share       int64 // of memory
+
+	context  context.Context // of attempts
+	cancel   context.CancelFunc
+	work     sync.WaitGroup // attempts and refills
+	refills  chan struct{}
+	marks    chan mark
+	marked   chan struct{} // closed when the last mark is written
+	memory   atomic.Int64  // of share
+	inMemory atomic.Int64
+	pending  atomic.Int64 // in the store
+	dead     int64        // dead letters; only the marking goroutine
+
+	fresh []freshDelivery // between Due and Committed; only ingest's goroutine
+}
+
+type freshDelivery struct {
+	endpoint *endpoint
+	item     *item
+	admitted bool
+}
+
+// New prepares the endpoints and counts what the store holds for them. Start begins to deliver.
+func New(o Options) (*Dispatcher, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.maxDeadLetters == 0 {
+		o.maxDeadLetters = maxDeadLetters
+	}
+	if o.sharedMemory == 0 {
+		o.sharedMemory = sharedMemory
+	}
+	d := &Dispatcher{
+		store: o.Store, metrics: o.Metrics, log: o.Logger, now: o.Now, failed: o.Failed, settings: o.Settings,
+		tenants: map[uint32][]*endpoint{},
+		window:  max(o.Settings.Window, 1), concurrency: max(o.Settings.Concurrency, 1), maxDead: o.maxDeadLetters, share: o.sharedMemory,
+		refills: make(chan struct{}, refillsAtOnce), marks: make(chan mark, marksAtOnce), marked: make(chan struct{}),
+	}
+	d.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, o.Now)
+	d.context, d.cancel = context.WithCancel(context.Background())
+	for _, tenant := range o.Tenants.List {
+		for _, c := range tenant.Endpoints {
+			e, err := d.newEndpoint(tenant, c)
+			if err != nil {
+				return nil, fmt.Errorf("tenant %s, endpoint %s: %w", tenant.Name, c.ID, err)
+			}
+			d.tenants[tenant.Number] = append(d.tenants[tenant.Number], e)
+			d.all = append(d.all, e)
+		}
+	}
+	if err := d.survey(); err != nil {
+		return nil, fmt.Errorf("dispatch: %w", err)
+	}
+	return d, nil
+}
+
+func (d *Dispatcher) newEndpoint(tenant *configs.Tenant, c configs.Endpoint) (*endpoint, error) {
+	if len(c.ID) > maxEndpointID {
+		return nil, fmt.Errorf("the id has %d bytes, at most %d are allowed", len(c.ID), maxEndpointID)
+	}
+	target, err := attempt.NewTarget(tenant, c)
+	if err != nil {
+		return nil, err
+	}
+	return &endpoint{d: d, Target: target, prefix: store.DuePrefix(tenant.Number, c.ID), held: map[place]int64{}}, nil
+}
+
+// survey counts what the store holds, and tells each endpoint where its part begins.
+func (d *Dispatcher) survey() error {
+	byPrefix := map[string]*endpoint{}
+	for _, e := range d.all {
+		byPrefix[string(e.prefix)] = e
+	}
+	orphaned, pending := 0, int64(0)
+	err := d.eachKey(store.Dues, func(key []byte) error {
+		_, _, due, id, err := store.ParseDue(key)
+		if err != nil {
+			return err
+		}
+		e := byPrefix[string(key[:len(key)-placeBytes])]
+		if e == nil {
+			orphaned++
+			return nil
+		}
+		pending++
+		e.spillLocked(place{due, id}) // nobody else has the endpoint yet
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.eachKey(store.Deads, func([]byte) error { d.dead++; return nil }); err != nil {
+		return err
+	}
+	if orphaned > 0 {
+		d.log.Warn("deliveries for endpoints that the settings do not name are kept and not sent", "deliveries", orphaned)
+	}
+	d.addPending(pending)
+	d.metrics.Orphaned.Set(float64(orphaned))
+	d.metrics.Deads.Set(float64(d.dead))
+	return nil
+}
+
+func (d *Dispatcher) eachKey(space store.Space, visit func(key []byte) error) error {
+	start, end := space.Range()
+	iter, err := d.store.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
+	if err != nil {
+		return err
+	}
+	defer iter.Close()
+	for ok := iter.First(); ok; ok = iter.Next() {
+		if err := visit(iter.Key()); err != nil {
+			return err
+		}
+	}
+	return iter.Error()
+}
+
+// Start delivers what is due and goes on until Stop.
+func (d *Dispatcher) Start() {
+	go d.mark()
+	for _, e := range d.all {
+		e.look()
+	}
+}
+
+// Due adds one delivery for each of the tenant's endpoints to the batch, but for those whose format has no document for it.
+func (d *Dispatcher) Due(b *pebble.Batch, f ingest.First) error {
+	now := d.micros()
+	for _, e := range d.tenants[f.Tenant] {
+		if !e.Takes(f.Type, d.metrics) {
+			continue
+		}
+		it := &item{place: place{now, f.ID}, delivery: Delivery{Created: now}}
+		value := make([]byte, 0, deliveryHeader+len(f.Document))
+		value = append((&it.delivery).AppendTo(value), f.Document...)
+		it.delivery.Document = value[deliveryHeader:]
+		if err := b.Set(e.key(it.place), value, nil); err != nil {
+			return err
+		}
+		admitted := e.admit(it.place, int64(len(value)), now)
+		d.fresh = append(d.fresh, freshDelivery{e, it, admitted})
+	}
+	return nil
+}
+
+// Committed begins to deliver what Due added.
+func (d *Dispatcher) Committed() {
+	d.addPending(int64(len(d.fresh)))
+	for i := range d.fresh {
+		f := &d.fresh[i]
+		if f.admitted {
+			f.endpoint.push(f.item)
+		} else {
+			f.endpoint.spill(f.item.place)
+		}
+	}
+	clear(d.fresh)
+	d.fresh = d.fresh[:0]
+}
+
+// Stop begins no further attempt, waits for those under way until ctx ends (then it cuts them off: they are made again after a restart),
+// and marks what was finished. Ingest must have ended.
+func (d *Dispatcher) Stop(ctx context.Context) {
+	for _, e := range d.all {
+		e.stop()
+	}
+	done := make(chan struct{})
+	go func() { d.work.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		d.cancel()
+		<-done
+	}
+	d.cancel()
+	close(d.marks)
+	<-d.marked
+	d.sender.Close()
+}
+
+// Measure sets the gauges that cost more than a load or an add.
+func (d *Dispatcher) Measure() {
+	d.metrics.InMemory.Set(float64(d.inMemory.Load()))
+	var oldest uint64
+	for _, e := range d.all {
+		if due := e.oldestDue(); due != 0 && (oldest == 0 || due < oldest) {
+			oldest = due
+		}
+	}
+	age := 0.0
+	if now := d.micros(); oldest != 0 && oldest < now {
+		age = float64(now-oldest) / 1e6
+	}
+	d.metrics.OldestDue.Set(age)
+}
+
+func (d *Dispatcher) addPending(n int64) {
+	d.pending.Add(n)
+	d.metrics.Pending.Add(float64(n))
+}
+
+func (d *Dispatcher) micros() uint64 { return uint64(max(d.now().UnixMicro(), 0)) }
+
+func (d *Dispatcher) takeMemory(bytes int64) bool {
+	if d.memory.Add(bytes) > d.share {
+		d.memory.Add(-bytes)
+		return false
+	}
+	return true
+}
+
+func (d *Dispatcher) giveMemory(bytes int64) { d.memory.Add(-bytes) }
+
+// storeFailed ends the delivering; the store keeps what is due.
+func (d *Dispatcher) storeFailed(err error) {
+	if !errors.Is(err, pebble.ErrClosed) {
+		d.failed(fmt.Errorf("dispatch: %w", err))
+	}
+}
+
+// placeBytes is the length of a place at the end of a due key.
+const placeBytes = 24
+
+func (e *endpoint) key(p place) []byte {
+	return store.DueKey(e.Tenant.Number, e.Config.ID, p.due, p.id)
+}
+
+// rangeFrom is the part of an endpoint's keys that begins at a place.
+func rangeFrom(prefix []byte, from place) *pebble.IterOptions {
+	key := bytes.Clone(prefix)
+	key = appendPlace(key, from)
+	return &pebble.IterOptions{LowerBound: key, UpperBound: store.After(prefix)}
+}

@@ -1,0 +1,279 @@
+package dispatch
+
+import (
+	"sync"
+	"time"
+
+	"waypost/sink/dispatch/attempt"
+	"waypost/sink/internal/store"
+)
+
+// item is a delivery in memory.
+type item struct {
+	place    place
+	delivery Delivery
+}
+
+// endpoint is one receiver, with what is due to it: some in memory, the rest in the store.
+//
+// Invariants, under mu:
+//   - held has every delivery that is in memory in any form: admitted and not committed yet, queued, under way, finished and not marked yet.
+//   - every delivery of the store that is not held stands at or behind cursor, if behind; there is none if not behind.
+//   - a place leaves held only when the store no longer has it, and not while a refill reads an older view of the store.
+//
+// So nothing is loaded twice, and nothing is forgotten: whoever takes a delivery out of memory without finishing it moves cursor back.
+type endpoint struct {
+	*attempt.Target
+	d      *Dispatcher
+	prefix []byte // of its keys in the store
+
+	mu        sync.Mutex
+	queue     []*item // due now, oldest first
+	held      map[place]int64
+	running   int // attempts under way
+	behind    bool
+	cursor    place
+	refilling bool
+	gone      []place // to leave held when the refill has ended
+	timer     *time.Timer
+	stopped   bool
+}
+
+// admit reserves room in memory for a delivery that is about to be committed; false: it will be read from the store later. While older ones
+// wait there, newer ones queue up behind them.
+func (e *endpoint) admit(p place, bytes int64, now uint64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped || e.behind && e.cursor.due <= now {
+		return false
+	}
+	return e.reserveLocked(p, bytes)
+}
+
+// reserveLocked takes a place in the window. As many as can be under way at once need no share of the common memory, so that endpoints which
+// fill it cannot stop the others.
+func (e *endpoint) reserveLocked(p place, bytes int64) bool {
+	if len(e.held) >= e.d.window {
+		return false
+	}
+	if len(e.held) < e.d.concurrency {
+		bytes = 0
+	} else if !e.d.takeMemory(bytes) {
+		return false
+	}
+	e.held[p] = bytes
+	e.d.inMemory.Add(1)
+	return true
+}
+
+// push queues an admitted delivery; its batch is on disk.
+func (e *endpoint) push(it *item) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pushLocked(it)
+}
+
+func (e *endpoint) pushLocked(it *item) {
+	e.queue = append(e.queue, it)
+	if e.running < e.d.concurrency && !e.stopped {
+		e.running++
+		e.d.work.Add(1)
+		go e.attempts()
+	}
+}
+
+// spill says that a delivery stands in the store only.
+func (e *endpoint) spill(p place) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.spillLocked(p)
+	e.lookLocked()
+}
+
+func (e *endpoint) spillLocked(p place) {
+	if !e.behind || p.before(e.cursor) {
+		e.behind, e.cursor = true, p
+	}
+}
+
+// finished takes a delivery out of memory: the store no longer has it at this place.
+func (e *endpoint) finished(p place) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.refilling {
+		e.gone = append(e.gone, p)
+		return
+	}
+	e.dropLocked(p)
+	e.lookLocked()
+}
+
+func (e *endpoint) dropLocked(p place) {
+	bytes, ok := e.held[p]
+	if !ok {
+		return
+	}
+	delete(e.held, p)
+	e.d.giveMemory(bytes)
+	e.d.inMemory.Add(-1)
+}
+
+// longestSleep bounds how late a delivery comes when the wall clock was put forward.
+const longestSleep = time.Minute
+
+// lookLocked starts a refill when something in the store is due and the window has room for a good part of it, or sets the timer for when
+// it will be due.
+func (e *endpoint) lookLocked() {
+	if !e.behind || e.stopped || e.refilling {
+		return
+	}
+	now := e.d.micros()
+	if e.cursor.due > now {
+		sleep := min(time.Duration(e.cursor.due-now)*time.Microsecond, longestSleep)
+		if e.timer == nil {
+			e.timer = time.AfterFunc(sleep, e.look)
+		} else {
+			e.timer.Reset(sleep)
+		}
+		return
+	}
+	if len(e.queue) > 0 && len(e.held) > e.d.window/2 || len(e.held) >= e.d.window {
+		return // finished will look again
+	}
+	e.refilling = true
+	e.d.work.Add(1)
+	go e.refill()
+}
+
+func (e *endpoint) look() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lookLocked()
+}
+
+// refill reads what is due from the store into memory, as much as there is room for.
+func (e *endpoint) refill() {
+	defer e.d.work.Done()
+	e.d.refills <- struct{}{}
+	defer func() { <-e.d.refills }()
+
+	e.mu.Lock()
+	from, now, stopped := e.cursor, e.d.micros(), e.stopped
+	e.behind = false // from here on, spill speaks of what the view below may not have
+	e.mu.Unlock()
+	var rest *place
+	var err error
+	if stopped {
+		rest = &from
+	} else {
+		rest, err = e.load(from, now)
+	}
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if rest != nil {
+		e.spillLocked(*rest)
+	}
+	e.refilling = false
+	moved := rest == nil || *rest != from || rest.due > now || len(e.gone) > 0
+	for _, p := range e.gone {
+		e.dropLocked(p)
+	}
+	e.gone = e.gone[:0]
+	if err != nil {
+		e.d.storeFailed(err)
+		return
+	}
+	if moved { // else there was no room: what is held will look again when it is finished. (Not due any more: the wall clock was put back.)
+		e.lookLocked()
+	}
+}
+
+// load pushes deliveries from the store, beginning at from, that are due and not in memory. It returns the first one left there.
+func (e *endpoint) load(from place, now uint64) (*place, error) {
+	iter, err := e.d.store.NewIter(rangeFrom(e.prefix, from))
+	if err != nil {
+		return &from, err
+	}
+	defer iter.Close()
+	for ok := iter.First(); ok; ok = iter.Next() {
+		_, _, due, id, err := store.ParseDue(iter.Key())
+		if err != nil {
+			return nil, err
+		}
+		p := place{due, id}
+		if due > now {
+			return &p, nil
+		}
+		value, err := iter.ValueAndErr()
+		if err != nil {
+			return &p, err
+		}
+		if !e.take(p, value) {
+			return &p, nil
+		}
+	}
+	return nil, iter.Error()
+}
+
+// take brings one delivery of the store into memory, unless it is there; false: no room.
+func (e *endpoint) take(p place, value []byte) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, ok := e.held[p]; ok {
+		return true
+	}
+	if e.stopped || !e.reserveLocked(p, int64(len(value))) {
+		return false
+	}
+	delivery, err := ParseDelivery(append([]byte(nil), value...))
+	if err != nil {
+		delivery = Delivery{Document: append([]byte(nil), value...)} // its attempt fails as unsendable, and it is kept as a dead letter
+	}
+	e.pushLocked(&item{place: p, delivery: delivery})
+	return true
+}
+
+// attempts is a worker: it lives as long as the queue has something.
+func (e *endpoint) attempts() {
+	defer e.d.work.Done()
+	for {
+		e.mu.Lock()
+		if len(e.queue) == 0 || e.stopped {
+			e.running--
+			e.mu.Unlock()
+			return
+		}
+		it := e.queue[0]
+		e.queue[0] = nil
+		e.queue = e.queue[1:]
+		e.mu.Unlock()
+		e.d.attempt(e, it)
+	}
+}
+
+// stop lets attempts under way end and begins no other. What is in memory is in the store too.
+func (e *endpoint) stop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stopped = true
+	if e.timer != nil {
+		e.timer.Stop()
+	}
+}
+
+// oldestDue is the earliest time, in microseconds since 1970, for which a delivery is waiting; 0: none.
+func (e *endpoint) oldestDue() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var oldest uint64
+	if e.behind {
+		oldest = e.cursor.due
+	}
+	for p := range e.held {
+		if oldest == 0 || p.due < oldest {
+			oldest = p.due
+		}
+	}
+	return oldest
+}

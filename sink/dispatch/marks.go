@@ -1,0 +1,168 @@
+package dispatch
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"waypost/sink/dispatch/attempt"
+	"waypost/sink/internal/store"
+)
+
+// mark is the end of an attempt, as it is to be written: the delivery leaves its place, for nowhere, for a later time, or for the dead letters.
+type mark struct {
+	endpoint *endpoint
+	item     *item
+	again    uint64      // when to try again; 0: never
+	dead     *DeadLetter // nil: delivered, or again
+}
+
+// attempt sends one delivery and hands on what came of it.
+func (d *Dispatcher) attempt(e *endpoint, it *item) {
+	o := d.sender.Attempt(d.context, e.Target, attempt.Delivery{
+		ID: it.place.id, Attempts: int(it.delivery.Attempts), Created: time.UnixMicro(int64(it.delivery.Created)), Document: it.delivery.Document,
+	})
+	if o.Cut {
+		return
+	}
+	m := mark{endpoint: e, item: it}
+	switch {
+	case o.Word == attempt.Again:
+		m.again = d.micros() + uint64(o.Wait.Microseconds())
+	case o.Dead():
+		m.dead = letter(it, &o)
+	}
+	d.marks <- m
+}
+
+func letter(it *item, o *attempt.Outcome) *DeadLetter {
+	delivery := it.delivery
+	delivery.Attempts++
+	return &DeadLetter{Status: o.Status, Reason: o.Reason, Delivery: delivery}
+}
+
+// mark writes finished attempts: together, at most MarkEvery or marksAtOnce of them late. What a crash takes away of this is delivered again
+// under its id.
+func (d *Dispatcher) mark() {
+	defer close(d.marked)
+	every := d.settings.MarkEvery
+	batch := make([]mark, 0, marksAtOnce)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case m, ok := <-d.marks:
+			if !ok {
+				d.write(batch)
+				return
+			}
+			if len(batch) == 0 {
+				timer.Reset(every)
+			}
+			batch = append(batch, m)
+			if len(batch) < marksAtOnce {
+				continue
+			}
+		case <-timer.C:
+		}
+		d.write(batch)
+		clear(batch)
+		batch = batch[:0]
+	}
+}
+
+// write makes the marks durable and only then lets go of the deliveries.
+func (d *Dispatcher) write(marks []mark) {
+	if len(marks) == 0 {
+		return
+	}
+	b := d.store.NewBatch()
+	defer b.Close()
+	deads := 0
+	for i := range marks {
+		m := &marks[i]
+		if err := m.appendTo(b); err != nil {
+			d.storeFailed(err)
+			return
+		}
+		if m.dead != nil {
+			deads++
+		}
+	}
+	if err := b.Commit(pebble.Sync); err != nil {
+		d.storeFailed(err)
+		return
+	}
+	d.metrics.MarksBatch.Observe(float64(len(marks)))
+	d.dead += int64(deads)
+	if err := d.trimDead(); err != nil {
+		d.storeFailed(err)
+		return
+	}
+	d.metrics.Deads.Set(float64(d.dead))
+	for i := range marks {
+		d.settled(&marks[i])
+	}
+}
+
+func (d *Dispatcher) settled(m *mark) {
+	m.endpoint.finished(m.item.place)
+	if m.again != 0 {
+		m.endpoint.spill(place{m.again, m.item.place.id})
+		return
+	}
+	d.addPending(-1)
+}
+
+func (m *mark) appendTo(b *pebble.Batch) error {
+	e, it := m.endpoint, m.item
+	if err := b.Delete(e.key(it.place), nil); err != nil {
+		return err
+	}
+	switch {
+	case m.again != 0:
+		next := it.delivery
+		next.Attempts++
+		return b.Set(e.key(place{m.again, it.place.id}), next.AppendTo(nil), nil)
+	case m.dead != nil:
+		return b.Set(store.DeadKey(e.d.micros(), e.Tenant.Number, e.Config.ID, it.place.id), m.dead.AppendTo(nil), nil)
+	}
+	return nil
+}
+
+// trimDead removes the oldest dead letters over the bound: they are kept for people to look at, and must not fill the disk. It needs no sync;
+// a start counts what is there.
+func (d *Dispatcher) trimDead() error {
+	over := int(d.dead) - d.maxDead
+	if over <= 0 {
+		return nil
+	}
+	start, end := store.Deads.Range()
+	iter, err := d.store.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
+	if err != nil {
+		return err
+	}
+	defer iter.Close()
+	b := d.store.NewBatch()
+	defer b.Close()
+	dropped := 0
+	for ok := iter.First(); ok && dropped < over; ok = iter.Next() {
+		if err := b.Delete(iter.Key(), nil); err != nil {
+			return err
+		}
+		dropped++
+	}
+	if err := iter.Error(); err != nil {
+		return err
+	}
+	d.dead -= int64(dropped)
+	d.metrics.DeadsDropped.Add(float64(dropped))
+	return b.Commit(pebble.NoSync)
+}
+
+func appendPlace(dst []byte, p place) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, p.due)
+	dst = binary.BigEndian.AppendUint64(dst, p.id.Run)
+	return binary.BigEndian.AppendUint64(dst, p.id.Sequence)
+}

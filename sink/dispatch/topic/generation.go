@@ -1,0 +1,143 @@
+package topic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"waypost/configs/fault"
+)
+
+const (
+	grace         = time.Second      // for attempts and commits at the end of a generation
+	refresh       = 10 * time.Minute // positions are committed anew so often, moved or not: brokers forget those that nobody commits for days
+	commitTrouble = "webhooks: positions"
+)
+
+// generation is what the group gave this member, until it is divided anew.
+type generation struct {
+	c          *Courier
+	id         int
+	member     string
+	partitions []*partition
+}
+
+// commit stores the positions as they move, and a last time when every partition has ended.
+func (g *generation) commit(ctx context.Context) {
+	tick := time.NewTicker(max(g.c.o.Settings.MarkEvery, 10*time.Millisecond))
+	defer tick.Stop()
+	stored, whole := map[place]kafka.OffsetCommit{}, time.Now()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+			continue
+		case <-tick.C:
+		}
+		if time.Since(whole) > refresh {
+			clear(stored)
+			whole = time.Now()
+		}
+		if err := g.store(ctx, stored); err != nil && ctx.Err() == nil {
+			g.c.o.Metrics.PositionErrors.Inc()
+			g.c.o.Trouble(commitTrouble, fmt.Sprintf("webhooks: positions cannot be committed to group %s: %v", g.c.o.Group, err))
+			g.c.warn("positions of webhooks not committed: trying again", "group", g.c.o.Group, "generation", g.id, "error", err)
+		}
+	}
+	for _, p := range g.partitions {
+		<-p.ended
+	}
+	last, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	if err := g.store(last, stored); err != nil {
+		g.c.o.Logger.Debug("the last positions of webhooks are not committed: what they pass over is sent again", "generation", g.id, "error", err)
+	}
+	g.c.o.Trouble(commitTrouble, "")
+}
+
+// place is a partition of a topic.
+type place struct {
+	topic     string
+	partition int
+}
+
+// store commits what differs from stored.
+func (g *generation) store(ctx context.Context, stored map[place]kafka.OffsetCommit) error {
+	moved := map[string][]kafka.OffsetCommit{}
+	for _, p := range g.partitions {
+		for _, t := range p.positions() {
+			position, source := t.place()
+			now := kafka.OffsetCommit{Partition: p.n, Offset: position}
+			if source >= 0 {
+				now.Metadata = strconv.FormatInt(source, 10)
+			}
+			if stored[place{t.topic, p.n}] != now {
+				moved[t.topic] = append(moved[t.topic], now)
+			}
+		}
+	}
+	if len(moved) == 0 {
+		return nil
+	}
+	fault.Point("dispatch.position")
+	if err := g.send(ctx, moved); err != nil {
+		return err
+	}
+	for topic, commits := range moved {
+		for _, commit := range commits {
+			stored[place{topic, commit.Partition}] = commit
+		}
+	}
+	g.c.o.Trouble(commitTrouble, "")
+	return nil
+}
+
+func (g *generation) send(ctx context.Context, moved map[string][]kafka.OffsetCommit) error {
+	response, err := g.c.cluster.Client.OffsetCommit(ctx, &kafka.OffsetCommitRequest{GroupID: g.c.o.Group, GenerationID: g.id, MemberID: g.member, Topics: moved})
+	if err != nil {
+		return err
+	}
+	for _, partitions := range response.Topics {
+		for _, p := range partitions {
+			if p.Error != nil {
+				return p.Error
+			}
+		}
+	}
+	return nil
+}
+
+// committed gives the positions of one partition in the group; -1 where there is none. source is what stands in the metadata of unique's.
+func (c *Courier) committed(ctx context.Context, n int, topics []string) (offsets map[string]int64, source int64, err error) {
+	request := &kafka.OffsetFetchRequest{GroupID: c.o.Group, Topics: map[string][]int{}}
+	for _, topic := range topics {
+		request.Topics[topic] = []int{n}
+	}
+	response, err := c.cluster.Client.OffsetFetch(ctx, request)
+	if err == nil {
+		err = response.Error
+	}
+	if err != nil {
+		return nil, -1, fmt.Errorf("positions of group %s: %w", c.o.Group, err)
+	}
+	offsets, source = map[string]int64{}, -1
+	for topic, partitions := range response.Topics {
+		for _, p := range partitions {
+			if p.Error != nil {
+				return nil, -1, fmt.Errorf("position of %s/%d in group %s: %w", topic, n, c.o.Group, p.Error)
+			}
+			offsets[topic] = p.CommittedOffset
+			if topic == c.unique && p.Metadata != "" {
+				if source, err = strconv.ParseInt(p.Metadata, 10, 64); err != nil {
+					return nil, -1, fmt.Errorf("position of %s/%d in group %s: %w", topic, n, c.o.Group, errMetadata)
+				}
+			}
+		}
+	}
+	return offsets, source, nil
+}
+
+var errMetadata = errors.New("its metadata is no source offset: another program has committed to the group")

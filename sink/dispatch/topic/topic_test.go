@@ -1,0 +1,229 @@
+package topic
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"waypost/configs"
+	"waypost/edge/event"
+	"waypost/sink/dispatch/attempt"
+	"waypost/sink/internal/kafkalog"
+	"waypost/sink/internal/metrics"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// However deliveries end: the position never passes a record that has one open, and stands behind the last when all have ended.
+func TestTracker(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		tr := newTracker("unique", 100, 7)
+		var open []*entry
+		unfinished := map[int64]int{}
+		at, source, highest := int64(100), int64(7), map[int64]int64{}
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			if len(open) > 0 && rapid.Bool().Draw(t, "end") {
+				i := rapid.IntRange(0, len(open)-1).Draw(t, "which")
+				e := open[i]
+				open = slices.Delete(open, i, i+1)
+				unfinished[e.offset]--
+				e.ended()
+			} else {
+				n := rapid.IntRange(0, 3).Draw(t, "deliveries")
+				source += int64(rapid.IntRange(1, 5).Draw(t, "source"))
+				e := tr.begin(at, source, n)
+				highest[at] = source
+				unfinished[at] = n
+				for range n {
+					open = append(open, e)
+				}
+				at += int64(rapid.IntRange(1, 3).Draw(t, "gap")) // control records leave gaps
+			}
+			first, below := tr.read, int64(7)
+			for offset := int64(100); offset < at; offset++ {
+				if unfinished[offset] > 0 {
+					first = offset
+					break
+				}
+				below = max(below, highest[offset])
+			}
+			if position, source := tr.place(); position != first || source != below {
+				t.Fatalf("position %d, source %d; want %d, %d", position, source, first, below)
+			}
+		}
+	})
+}
+
+// A topic that was made anew is read from its beginning, and no old source offset drops anything of it.
+func TestTrackerRestarts(t *testing.T) {
+	tr := newTracker("unique", 100, 7)
+	tr.begin(100, 9, 1)
+	tr.restart(3)
+	tr.begin(3, 1, 0)
+	if position, source := tr.place(); position != 4 || source != 1 {
+		t.Errorf("position %d, source %d; want 4, 1", position, source)
+	}
+}
+
+func clicked() event.Event {
+	minted := time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
+	return event.Event{
+		ID: event.ID{Run: 7, Sequence: 9}, Type: event.Clicked, Time: minted, Tenant: 1, TenantName: "demo", Message: []byte("123"), Prospect: []byte("456"),
+		Destination: []byte("https://example.com/"), Minted: minted, RetentionDays: 45, Method: []byte("GET"),
+	}
+}
+
+func message(d *delivery) *kafkalog.Message {
+	r := d.retryRecord()
+	m := &kafkalog.Message{Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		m.Headers = append(m.Headers, kafkalog.Header{Key: []byte(h.Key), Value: h.Value})
+	}
+	return m
+}
+
+func TestDeliveryRecord(t *testing.T) {
+	e := clicked()
+	want := delivery{
+		tenant: 1, endpoint: "crm", id: e.ID, attempts: 3, holds: 2, created: time.UnixMilli(1_800_000_000_123), due: time.UnixMilli(1_800_000_500_000),
+		key: []byte("key"), document: event.AppendDocument(nil, &e),
+	}
+	got, err := readDelivery(message(&want))
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(delivery{})); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+func FuzzReadDelivery(f *testing.F) {
+	e := clicked()
+	document := event.AppendDocument(nil, &e)
+	f.Add([]byte("1"), []byte("crm"), []byte("3"), []byte("1800000000123"), []byte("0"), document)
+	f.Add([]byte("-1"), []byte(""), []byte("x"), []byte(""), []byte("99999999999999999999"), []byte("{}"))
+	f.Fuzz(func(t *testing.T, tenant, endpoint, attempts, created, due, value []byte) {
+		m := kafkalog.Message{Value: value, Headers: []kafkalog.Header{
+			{Key: []byte(tenantHeader), Value: tenant}, {Key: []byte(endpointHeader), Value: endpoint}, {Key: []byte(attemptsHeader), Value: attempts},
+			{Key: []byte(createdHeader), Value: created}, {Key: []byte(dueHeader), Value: due},
+		}}
+		d, err := readDelivery(&m)
+		if err != nil {
+			return
+		}
+		again, err := readDelivery(message(&d))
+		if diff := cmp.Diff(d, again, cmp.AllowUnexported(delivery{})); err != nil || diff != "" {
+			t.Errorf("%v (-read +read again):\n%s", err, diff)
+		}
+	})
+}
+
+func testCourier(window int) *Courier {
+	k := configs.DefaultKafka()
+	c := &Courier{
+		o:      Options{Kafka: k, Metrics: metrics.Discard()},
+		window: window, concurrency: 0, active: map[*partition]bool{}, lanes: map[uint32][]*lane{},
+	}
+	c.retry = ladder(k)
+	return c
+}
+
+// A wait goes through topics none of which is longer than what is left, and ends within half a second of its time.
+func TestLadder(t *testing.T) {
+	c := testCourier(1)
+	for _, wait := range []time.Duration{time.Second, 5 * time.Second, 5*time.Second + 400*time.Millisecond, 7 * time.Second, time.Minute, 14 * time.Hour, 24 * time.Hour} {
+		left, steps := wait, 0
+		for left > leastWait {
+			topic := c.scheduled(&delivery{}, left).topic
+			i := slices.IndexFunc(c.retry, func(r rung) bool { return r.topic == topic })
+			if c.retry[i].delay > left && i > 0 {
+				t.Fatalf("%v left: to %s", left, topic)
+			}
+			left -= c.retry[i].delay
+			steps++
+		}
+		if left < -leastWait || steps > 9 {
+			t.Errorf("%v: %v left after %d steps", wait, left, steps)
+		}
+	}
+}
+
+// A lane that is full, or whose first has waited too long, takes no more; what is stale or another's comes out of it.
+func TestLane(t *testing.T) {
+	c := testCourier(3)
+	l := &lane{Target: &attempt.Target{}, c: c}
+	mine, other := newPartition(c, nil, 1), newPartition(c, nil, 2)
+	now := time.Now()
+	job := func(p *partition) *job { return &job{owner: p} }
+	for i, p := range []*partition{mine, other, mine} {
+		if !l.admit(job(p), now.Add(time.Duration(i)*time.Second)) {
+			t.Fatal("no room")
+		}
+	}
+	if l.admit(job(mine), now) {
+		t.Error("room for a fourth")
+	}
+	l.drop(mine)
+	if len(l.queue) != 1 || l.queue[0].owner != other || c.inMemory.Load() != 1 {
+		t.Fatalf("%d left, %d in memory", len(l.queue), c.inMemory.Load())
+	}
+	c.bytes.Add(sharedMemory + 1)
+	if l.admit(job(mine), now) || !(&lane{Target: &attempt.Target{}, c: c}).admit(job(mine), now) {
+		t.Error("with the common memory full: room beside another, or none for the first")
+	}
+	c.bytes.Add(-sharedMemory - 1)
+	c.release(job(mine))
+	if l.admit(job(mine), now.Add(4*time.Second)) {
+		t.Error("room behind one that waits for three seconds")
+	}
+	if out := l.stale(now.Add(2 * time.Second)); len(out) != 1 || c.inMemory.Load() != 0 {
+		t.Errorf("%d stale", len(out))
+	}
+}
+
+// What finds no room comes again at the pace of its endpoint; where that was wrong often, or there is no endpoint, later and later.
+func TestHolds(t *testing.T) {
+	c := testCourier(1)
+	p := newPartition(c, nil, 1)
+	record := newTracker("unique", 0, -1).begin(0, 0, 1000)
+	l := &lane{Target: &attempt.Target{}, c: c}
+	for range 1000 {
+		l.learn(time.Second / 100) // one at a time: 100 a second
+	}
+	begin := time.Now()
+	var last *job
+	for range 501 {
+		last = &job{owner: p, record: record}
+		c.hold(l, last)
+		<-p.outputs
+	}
+	if due := last.due.Sub(begin); due < 5*time.Second || due > 60*time.Second {
+		t.Errorf("the last of 501 at 100 a second comes after %v, want 6 s", due)
+	}
+	j, want := &job{owner: p, record: record}, firstHold
+	for i := range 30 {
+		begin := time.Now()
+		c.hold(nil, j)
+		<-p.outputs
+		if wait := j.due.Sub(begin); wait < want || wait > want+10*time.Second {
+			t.Fatalf("hold %d: %v, want %v", i, wait, want)
+		}
+		if i >= freeHolds {
+			want = min(2*want, longestHold)
+		}
+	}
+}
+
+// Once a partition is over, what is written goes nowhere and blocks nobody.
+func TestWriteAfterTheEnd(t *testing.T) {
+	c := testCourier(1)
+	p := newPartition(c, nil, 1)
+	p.outputs = make(chan output)
+	p.cut()
+	p.write(output{})
+	p.over = true
+	if p.begin() {
+		t.Error("an attempt begins after the end")
+	}
+}

@@ -1,0 +1,81 @@
+package topic
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"waypost/edge/event"
+	"waypost/sink/ingest"
+	"waypost/sink/internal/kafkalog"
+	"waypost/sink/internal/store"
+)
+
+func seedMessage(entries []byte, floors map[uint32]uint16) *kafkalog.Message {
+	r := SeedRecord(entries, floors)
+	m := &kafkalog.Message{Value: r.Value}
+	for _, h := range r.Headers {
+		m.Headers = append(m.Headers, kafkalog.Header{Key: []byte(h.Key), Value: h.Value})
+	}
+	return m
+}
+
+func TestSeed(t *testing.T) {
+	key := store.NewUniqueKey(700, 3, 12345, event.UniqueKey{1, 2, 3})
+	firsts := store.Firsts{Any: event.ID{Run: 7, Sequence: 8}, Person: event.ID{Run: 7, Sequence: 9}}
+	m := seedMessage(AppendSeedEntry(nil, key, firsts), map[uint32]uint16{3: 640})
+	if !IsSeed(m) {
+		t.Error("not taken for a seed")
+	}
+	got, ok := readSeed(m)
+	want := ingest.Seed{Keys: []store.UniqueKey{key}, Firsts: []store.Firsts{firsts}, Floors: []ingest.Floor{{Tenant: 3, Day: 640}}}
+	if diff := cmp.Diff(want, got); !ok || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", ok, diff)
+	}
+	if _, ok := ReadFirst(m); ok {
+		t.Error("a seed is read as a first")
+	}
+	m.Value = m.Value[1:]
+	if _, ok := readSeed(m); ok {
+		t.Error("a seed that was cut is read")
+	}
+}
+
+func FuzzReadSeed(f *testing.F) {
+	f.Add(AppendSeedEntry(nil, store.NewUniqueKey(1, 2, 3, event.UniqueKey{}), store.Firsts{}), []byte("1=700"))
+	f.Add([]byte("u"), []byte("="))
+	f.Fuzz(func(t *testing.T, value, floors []byte) {
+		m := kafkalog.Message{Value: value, Headers: []kafkalog.Header{{Key: []byte(floorsHeader), Value: floors}}}
+		if seed, ok := readSeed(&m); ok && len(seed.Keys)*seedEntry != len(value) {
+			t.Errorf("%d keys of %d bytes", len(seed.Keys), len(value))
+		}
+	})
+}
+
+// A store that was sown takes a click that the old store knew for a repeat, and another for a first.
+func TestSownStoreKnows(t *testing.T) {
+	k := newMemory()
+	k.click(1, 1, 0, 0)
+	k.click(2, 2, 0, 0)
+	o := testOptions(t, k, t.TempDir())
+	var decoder event.Decoder
+	var e event.Event
+	known := k.topics["events"][0]
+	if err := decoder.Decode(&e, known.Value); err != nil {
+		t.Fatal(err)
+	}
+	unique, _ := e.Unique()
+	key := store.NewUniqueKey(uint16(store.DayOf(e.Minted)), e.Tenant, event.PartitionHash(known.Key), unique)
+	seed := seedMessage(AppendSeedEntry(nil, key, store.Firsts{Any: event.ID{Run: 1, Sequence: 1}, Person: event.ID{Run: 1, Sequence: 1}}), nil)
+	seed.At = day0.Add(time.Second)
+	k.append("unique", *seed)
+	level(t, k, o)
+	if n := len(k.topics["unique"]); n != 2 {
+		t.Fatalf("%d records in unique, want the seed and one first", n)
+	}
+	first, ok := ReadFirst(&k.topics["unique"][1])
+	if !ok || first.Source != 1 {
+		t.Errorf("%+v, %v: want the event at offset 1", first, ok)
+	}
+}

@@ -1,0 +1,30 @@
+// Package store is the sink's Pebble: what was decided, how far the sources were read, what is to be delivered.
+//
+// # Keys
+//
+// The first byte says what a key is. Numbers are big-endian, so that the order of the bytes is the order of the numbers.
+//
+//	version      'v'                                         -> u8 (1)
+//
+//	unique   0   1     3        7       11               27      -> value, 32 bytes
+//	        ┌───┬─────┬────────┬───────┬────────────────┐         0          8          16         24         32
+//	        │'u'│ day │ tenant │ part. │ unique key     │         ┌──────────┬──────────┬──────────┬──────────┐
+//	        │   │ u16 │ u32    │ u32   │ 16 bytes       │         │ run      │ sequence │ run      │ sequence │
+//	        └───┴─────┴────────┴───────┴────────────────┘         └─ first of any client┴─ first of a person ─┘
+//	         day: days since 2025-01-01 UTC of the minting time. part.: murmur2 of the Kafka key (its order is the partitions' order,
+//	         and a range of it moves with a partition). A run and sequence of zero: none yet.
+//
+//	floor        'f' tenant u32                              -> day u16: no unique key of the tenant is written below it
+//	position     'p' journal directory, 0, run u64           -> u64, the lowest sequence that has not been read
+//	topic        'k' events topic, 0, unique topic           -> u64 next source offset, u64 unique offset, u32 number of partitions
+//	due          'd' tenant u32, n u8, endpoint id (n bytes), due u64, run u64, sequence u64   -> a delivery (package dispatch)
+//	dead         'x' given up u64, tenant u32, n u8, endpoint id (n bytes), run u64, sequence u64 -> a delivery and why
+//
+// due and given up are microseconds since 1970. With Kafka there is one store a partition, with unique, floor and topic keys only.
+//
+// # Who writes
+//
+// Two goroutines write: ingest (unique, floor, position, due: one batch, synced, before anything of it is sent) and dispatch (due, dead: marks,
+// synced at least every 50 ms). They touch no key at the same time: dispatch removes or moves a due delivery only after ingest's batch is
+// on disk. Rejected: one store each, which cannot make "decided" and "due" one step.
+package store

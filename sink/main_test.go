@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"sink": main})
+}
+
+// within is long enough for anything on a busy machine and ends a test that hangs.
+const within = 30 * time.Second
+
+// TestScripts runs the real program. Besides testscript's own commands there are:
+//
+//	exits CODE COMMAND...   runs a command that must end with this exit code
+//	start NAME [FLAG...]    starts sink; $NAME is its admin address once it is ready
+//	stop NAME [SIGNAL...]   sends signals (TERM where none is named) and waits; its exit code must be 0
+//	get URL                 shows status and body
+//	hold NAME               takes a free port for the rest of the script: $NAME is its host:port
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "start": startSink, "stop": stopSink, "get": get, "hold": hold,
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Values[running] = map[string]*process{}
+			return nil
+		},
+	})
+}
+
+type key int
+
+const running key = 0
+
+// process is a sink that a script started.
+type process struct {
+	command *exec.Cmd
+	ended   chan struct{}
+	stderr  strings.Builder
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+func startSink(ts *testscript.TestScript, _ bool, args []string) {
+	p := &process{command: exec.Command("sink", args[1:]...), ended: make(chan struct{})}
+	path, err := exec.LookPath("sink")
+	ts.Check(err)
+	p.command.Path, p.command.Dir, p.command.Stderr = path, ts.MkAbs("."), &p.stderr
+	stdout, err := p.command.StdoutPipe()
+	ts.Check(err)
+	ts.Check(p.command.Start())
+	lines := bufio.NewReader(stdout)
+	first, err := lines.ReadString('\n')
+	go func() {
+		_, _ = io.Copy(io.Discard, lines)
+		_ = p.command.Wait()
+		close(p.ended)
+	}()
+	ts.Defer(func() { _ = p.command.Process.Kill(); <-p.ended })
+	address, ok := strings.CutPrefix(strings.TrimSpace(first), "sink ready admin ")
+	if err != nil || !ok {
+		_ = p.command.Process.Kill()
+		<-p.ended
+		ts.Fatalf("not ready: %q, %v\n%s", first, err, p.stderr.String())
+	}
+	ts.Setenv(args[0], address)
+	ts.Value(running).(map[string]*process)[args[0]] = p
+}
+
+func stopSink(ts *testscript.TestScript, _ bool, args []string) {
+	p := ts.Value(running).(map[string]*process)[args[0]]
+	signals := args[1:]
+	if len(signals) == 0 {
+		signals = []string{"TERM"}
+	}
+	for _, name := range signals {
+		ts.Check(p.command.Process.Signal(map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}[name]))
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(within):
+		ts.Fatalf("still running")
+	}
+	if code := p.command.ProcessState.ExitCode(); code != 0 {
+		ts.Fatalf("exit code %d\n%s", code, p.stderr.String())
+	}
+}
+
+func get(ts *testscript.TestScript, _ bool, args []string) {
+	client := http.Client{Timeout: within, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(args[0])
+	ts.Check(err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	_, err = ts.Stdout().Write([]byte(response.Status + "\n" + string(body)))
+	ts.Check(err)
+}
+
+func hold(ts *testscript.TestScript, _ bool, args []string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = listener.Close() })
+	ts.Setenv(args[0], listener.Addr().String())
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"waypost/configs/ops"
+	"waypost/sink/dispatch"
+	dispatchtopic "waypost/sink/dispatch/topic"
+	"waypost/sink/ingest"
+	ingesttopic "waypost/sink/ingest/topic"
+	"waypost/sink/internal/metrics"
+	"waypost/sink/internal/store"
+)
+
+// measureEvery is how often the gauges are set that cost more than a load.
+const measureEvery = time.Second
+
+type serveCommand struct{}
+
+// errSecondSignal says that somebody would not wait for the drain.
+var errSecondSignal = errors.New("ended by a second signal; what was under way is delivered again at the next start")
+
+// service is a running sink.
+type service struct {
+	p          *program
+	log        *slog.Logger
+	admin      *ops.Server
+	metrics    *metrics.Set
+	store      *store.Store           // nil with Kafka: each partition has one
+	member     *ingesttopic.Member    // with Kafka only; then there is no dispatcher, nor an ingester of this service's own
+	courier    *dispatchtopic.Courier // with Kafka and endpoints only
+	sources    []ingest.Source
+	dispatcher *dispatch.Dispatcher
+	ingester   *ingest.Ingester
+	failed     chan error // holds the first failure
+
+	mu      sync.Mutex
+	trouble []string // of the sources
+	ending  bool
+}
+
+// Run is `sink serve`.
+func (serveCommand) Run(p *program) error {
+	s := &service{p: p, log: p.cfg.Log.Logger(p.stderr), failed: make(chan error, 1)}
+	open := s.open
+	if p.cfg.Kafka.On() {
+		open = s.openKafka
+	}
+	if err := open(); err != nil {
+		s.close()
+		return err
+	}
+	defer s.close()
+	return s.work()
+}
+
+func (s *service) open() (err error) {
+	cfg := s.p.cfg
+	if err := s.openAdmin(); err != nil {
+		return err
+	}
+	if s.store, err = store.Open(cfg.Store, store.Options{Logger: s.log, Fatal: s.fatal}); err != nil {
+		return err
+	}
+	s.dispatcher, err = dispatch.New(dispatch.Options{
+		Store: s.store, Tenants: s.p.tenants, Settings: cfg.Dispatch, Metrics: s.metrics, Logger: s.log, Failed: s.fail,
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.openSources(); err != nil {
+		return err
+	}
+	var lines io.Writer
+	if cfg.PrintDecisions {
+		lines = s.p.stdout
+	}
+	s.ingester = ingest.New(ingest.Options{
+		Store: s.store, Sources: s.sources, Outbox: s.dispatcher, BatchRecords: cfg.BatchRecords, Decisions: lines,
+		Metrics: s.metrics, Logger: s.log, Trouble: s.sourcesTrouble,
+	})
+	return nil
+}
+
+// openAdmin comes first: a port is the cheapest to find taken, and tells of a second sink before anything of the first is touched.
+func (s *service) openAdmin() (err error) {
+	if s.admin, err = ops.Start(s.p.cfg.Admin, s.log); err != nil {
+		return fmt.Errorf("admin: %w", err)
+	}
+	s.metrics = metrics.New(s.admin.Registry)
+	return nil
+}
+
+func (s *service) openSources() error {
+	for _, dir := range s.p.cfg.Journals {
+		absolute, err := filepath.Abs(dir)
+		if err != nil {
+			return err
+		}
+		source, err := ingest.NewJournal(ingest.JournalOptions{
+			Dir: absolute, Consumer: s.p.cfg.Consumer, Store: s.store, Metrics: s.metrics, Logger: s.log,
+		})
+		if err != nil {
+			return err
+		}
+		s.sources = append(s.sources, source)
+	}
+	return nil
+}
+
+// work reads, decides and delivers until a signal comes or something fails.
+func (s *service) work() error {
+	ctx, stopReading := context.WithCancel(context.Background())
+	defer stopReading()
+	run := s.decideTopics
+	if s.member == nil {
+		run = s.ingester.Run
+		s.dispatcher.Start()
+	}
+	ingested := make(chan error, 1)
+	go func() { ingested <- run(ctx) }()
+	s.ready()
+	_, _ = fmt.Fprintf(s.p.stdout, "sink ready admin http://%s\n", s.admin.Addr())
+
+	err := s.wait(ingested)
+	s.mu.Lock()
+	s.ending = true
+	s.mu.Unlock()
+	s.admin.SetReady("ending")
+	stopReading()
+	if drainErr := s.drain(ingested, err != nil); err == nil {
+		err = drainErr
+	}
+	return err
+}
+
+// wait returns nil for a signal, and what failed otherwise.
+func (s *service) wait(ingested chan error) error {
+	measure := time.NewTicker(measureEvery)
+	defer measure.Stop()
+	for {
+		select {
+		case <-s.p.signals:
+			return nil
+		case err := <-s.failed:
+			return err
+		case err := <-ingested:
+			ingested <- err // drain waits for it too
+			return err
+		case <-measure.C:
+			s.measure()
+		}
+	}
+}
+
+func (s *service) measure() {
+	if s.member != nil {
+		s.metrics.StoreBytes.Set(float64(s.member.Measure()))
+		if s.courier != nil {
+			s.courier.Measure()
+		}
+		return
+	}
+	s.dispatcher.Measure()
+	s.metrics.StoreBytes.Set(float64(s.store.Metrics().DiskSpaceUsage()))
+}
+
+// drain lets the batch and the deliveries under way end: until drain_timeout, or a second signal.
+func (s *service) drain(ingested <-chan error, failing bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.p.cfg.DrainTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		err := <-ingested
+		if s.dispatcher != nil {
+			s.dispatcher.Stop(ctx)
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-s.p.signals:
+	}
+	if !failing {
+		s.log.Warn("second signal: cutting off deliveries under way")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		return err
+	}
+	return errSecondSignal
+}
+
+// fail takes the first failure; the program then ends.
+func (s *service) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
+// fatal is the store's word that it cannot go on. Pebble must not return from it, so the process ends here; every restart goes on from what
+// is on disk.
+func (s *service) fatal(reason string) {
+	_, _ = fmt.Fprintf(s.p.stderr, "sink: the store cannot be written: %s\n", reason)
+	os.Exit(1)
+}
+
+func (s *service) sourcesTrouble(reasons []string) {
+	s.mu.Lock()
+	s.trouble = slices.Clone(reasons)
+	s.mu.Unlock()
+	s.ready()
+}
+
+func (s *service) ready() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ending {
+		s.admin.SetReady(s.trouble...)
+	}
+}
+
+func (s *service) close() {
+	for _, source := range s.sources {
+		_ = source.Close()
+	}
+	if s.member != nil {
+		_ = s.member.Close()
+	}
+	if s.courier != nil {
+		s.courier.Close()
+	}
+	if s.store != nil {
+		if err := s.store.Close(); err != nil {
+			s.log.Error("store not closed in order", "error", err)
+		}
+	}
+	if s.admin != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = s.admin.Close(ctx)
+	}
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"waypost/edge/event"
+	"waypost/edge/journal"
+)
+
+// folder is a sink's world: settings, a journal, a receiver.
+type folder struct {
+	t        *testing.T
+	dir      string
+	receiver *httptest.Server
+
+	mu     sync.Mutex
+	bodies []string
+}
+
+const settings = `admin: 127.0.0.1:0
+tenants: tenants.yaml
+journals: [journal]
+store: store
+print_decisions: true
+dispatch:
+  mark_every: 5ms
+  allow: [127.0.0.0/8]
+`
+
+func newFolder(t *testing.T) *folder {
+	f := &folder{t: t, dir: t.TempDir()}
+	f.receiver = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.bodies = append(f.bodies, r.URL.Path+" "+r.Header.Get("webhook-id")+" "+string(body))
+	}))
+	t.Cleanup(f.receiver.Close)
+	f.write("sink.yaml", settings)
+	f.write("tenants.yaml", fmt.Sprintf(`tenants:
+  - number: 1
+    name: demo
+    hosts: [http://127.0.0.1:8080]
+    endpoints:
+      - {id: one, url: %[1]s/standard, format: standard, secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}
+      - {id: two, url: %[1]s/postmark, format: postmark}
+`, f.receiver.URL))
+	return f
+}
+
+func (f *folder) write(name, text string) {
+	if err := os.WriteFile(filepath.Join(f.dir, name), []byte(text), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *folder) received() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.bodies...)
+}
+
+// click writes one click of the recipient into the journal.
+func (f *folder) click(w *journal.Writer, recipient string, labels event.Labels) {
+	now := time.Now().UTC()
+	e := event.Event{
+		ID: event.ID{Run: uint64(w.Run())}, Type: event.Clicked, Time: now, Tenant: 1, Message: []byte("123"), Prospect: []byte(recipient),
+		Destination: []byte("https://bit.ly/33zYFqH"), Original: []byte("https://www.google.com/"), Minted: now.Add(-time.Minute).Truncate(time.Minute),
+		RetentionDays: 45, Method: []byte("GET"), Labels: labels,
+	}
+	payload, offsets := event.AppendRecord(nil, &e)
+	if _, err := w.Append(payload, offsets[:]...); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *folder) journal() *journal.Writer {
+	w, err := journal.Open(journal.Options{Dir: filepath.Join(f.dir, "journal"), SegmentBytes: 64 << 10, Budget: 1 << 20, Patience: time.Minute, Consumers: []string{"sink"}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = w.Close() })
+	return w
+}
+
+// sink is a running program.
+type runningSink struct {
+	signals chan os.Signal
+	lines   *bufio.Reader
+	exit    chan int
+	stderr  strings.Builder
+}
+
+func (f *folder) start() *runningSink {
+	r, w := io.Pipe()
+	s := &runningSink{signals: make(chan os.Signal, 2), lines: bufio.NewReader(r), exit: make(chan int, 1)}
+	go func() {
+		s.exit <- run(s.signals, []string{"--config", filepath.Join(f.dir, "sink.yaml")}, nil, w, &s.stderr)
+		_ = w.Close()
+	}()
+	if line := s.line(f.t); !strings.HasPrefix(line, "sink ready admin http://127.0.0.1:") {
+		f.t.Fatalf("first line %q\n%s", line, s.stderr.String())
+	}
+	return s
+}
+
+func (s *runningSink) line(t *testing.T) string {
+	t.Helper()
+	line, err := s.lines.ReadString('\n')
+	if err != nil {
+		t.Fatalf("%v\n%s", err, s.stderr.String())
+	}
+	return strings.TrimSpace(line)
+}
+
+func (s *runningSink) stop(t *testing.T) {
+	t.Helper()
+	s.signals <- syscall.SIGTERM
+	go func() { _, _ = io.Copy(io.Discard, s.lines) }()
+	select {
+	case code := <-s.exit:
+		if code != 0 {
+			t.Errorf("exit code %d\n%s", code, s.stderr.String())
+		}
+	case <-time.After(within):
+		t.Fatal("still running")
+	}
+}
+
+// Clicks in a journal become one webhook a format; repeats, HEAD and machines become none; a restart repeats nothing.
+func TestFromJournalToWebhooks(t *testing.T) {
+	f := newFolder(t)
+	w := f.journal()
+	s := f.start()
+	f.click(w, "a", event.Head)
+	f.click(w, "a", event.Machine)
+	f.click(w, "a", 0)
+	f.click(w, "a", 0)
+	for i, want := range []string{"repeat", "first", "repeat"} {
+		if line := s.line(t); !strings.HasPrefix(line, "click "+w.Run().String()) || !strings.HasSuffix(line, " "+want) {
+			t.Errorf("line %d: %q, want %s", i, line, want)
+		}
+	}
+	f.await(2)
+	s.stop(t)
+
+	s = f.start()
+	f.click(w, "a", 0)
+	f.click(w, "b", 0)
+	if line := s.line(t); !strings.HasSuffix(line, " repeat") {
+		t.Errorf("after the restart: %q", line)
+	}
+	f.await(4)
+	s.stop(t)
+	for _, path := range []string{"/standard " + w.Run().String(), `/postmark  {"RecordType":"Click"`} {
+		count := 0
+		for _, body := range f.received() {
+			if strings.HasPrefix(body, path) {
+				count++
+			}
+		}
+		if count != 2 {
+			t.Errorf("%d webhooks begin with %q, want 2", count, path)
+		}
+	}
+	f.stored(t)
+}
+
+func (f *folder) await(n int) {
+	f.t.Helper()
+	for deadline := time.Now().Add(within); len(f.received()) < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			f.t.Fatalf("%d webhooks, want %d", len(f.received()), n)
+		}
+	}
+	if got := len(f.received()); got > n {
+		f.t.Fatalf("%d webhooks, want %d", got, n)
+	}
+}
+
+// stored checks what the store commands show after TestFromJournalToWebhooks.
+func (f *folder) stored(t *testing.T) {
+	for command, want := range map[string]int{"cat": 2, "floors": 1, "positions": 1, "due": 0, "dead": 0} {
+		var out strings.Builder
+		if code := run(nil, []string{"--config", filepath.Join(f.dir, "sink.yaml"), "store", command}, nil, &out, os.Stderr); code != 0 {
+			t.Fatalf("store %s: exit code %d", command, code)
+		}
+		if got := strings.Count(out.String(), "\n"); got != want {
+			t.Errorf("store %s: %d lines, want %d:\n%s", command, got, want, out.String())
+		}
+	}
+}
+
+// A receiver that hangs does not keep the sink from ending: drain_timeout cuts it off, and the delivery stays due.
+func TestDrainTimeout(t *testing.T) {
+	f := newFolder(t)
+	hang, reached := make(chan struct{}), make(chan struct{}, 2)
+	f.receiver.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		reached <- struct{}{}
+		<-hang
+	})
+	t.Cleanup(func() { close(hang) })
+	f.write("sink.yaml", settings+"drain_timeout: 10ms\n")
+	w := f.journal()
+	s := f.start()
+	f.click(w, "a", 0)
+	s.line(t)
+	<-reached
+	<-reached
+	s.stop(t)
+	var out strings.Builder
+	if code := run(nil, []string{"--config", filepath.Join(f.dir, "sink.yaml"), "store", "due"}, nil, &out, os.Stderr); code != 0 || strings.Count(out.String(), `"failed_attempts":0`) != 2 {
+		t.Errorf("exit code %d, due:\n%s", code, out.String())
+	}
+}
+
+// A second signal ends the drain.
+func TestSecondSignal(t *testing.T) {
+	f := newFolder(t)
+	hang, reached := make(chan struct{}), make(chan struct{}, 2)
+	f.receiver.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		reached <- struct{}{}
+		<-hang
+	})
+	t.Cleanup(func() { close(hang) })
+	w := f.journal()
+	s := f.start()
+	f.click(w, "a", 0)
+	s.line(t)
+	<-reached
+	go func() { _, _ = io.Copy(io.Discard, s.lines) }()
+	s.signals <- syscall.SIGTERM
+	s.signals <- syscall.SIGTERM
+	select {
+	case code := <-s.exit:
+		if code != 1 {
+			t.Errorf("exit code %d, want 1", code)
+		}
+	case <-time.After(within):
+		t.Fatal("still running")
+	}
+}
