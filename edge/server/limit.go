@@ -36,8 +36,8 @@ func (l *perAddress) Accept() (net.Conn, error) {
 		if l.enter(client) {
 			return &countedConn{Conn: c, listener: l, client: client}, nil
 		}
-		_ = c.Close() // whatever comes of it, nobody serves it
-		l.refused.add(1)
+		l.refused.add(1) // before it is closed, so that whoever sees it closed finds it counted
+		_ = c.Close()    // whatever comes of it, nobody serves it
 	}
 }
 
