@@ -176,7 +176,8 @@ func (c *Cluster) launch(n int) error {
 	defer log.Close()
 	command := append([]string{c.java}, c.javaArguments(n, c.state.Options.Light, "kafka.Kafka", filepath.Join(dir, "server.properties"))...)
 	if c.state.Options.Yielding {
-		command = append([]string{"nice", "-n", "19"}, command...) // which becomes Java, under the same number
+		// Both become Java, under the same number. SCHED_IDLE, and not the lowest priority alone: whoever else wakes up runs at once.
+		command = append([]string{"chrt", "--idle", "0", "nice", "-n", "19"}, command...)
 	}
 	node := exec.Command(command[0], command[1:]...)
 	node.Stdout, node.Stderr, node.Dir = log, log, dir

@@ -19,7 +19,7 @@ type Options struct {
 	SessionTimeout time.Duration
 	HeapMB         int               // of each node; 512
 	Light          bool              // for short tests: Java's quick compiler only, which starts with less CPU and ends up slower
-	Yielding       bool              // the nodes get what processor time others leave (nice 19): for measurements of others on the same cores
+	Yielding       bool              // the nodes get what processor time others leave (SCHED_IDLE): for measurements of others on the same cores
 	Secure         bool              // the listeners TLS, SASL and SASL over TLS beside the plain one
 	Users          []User            // of the SASL listeners
 	Authorizer     bool              // users need ACLs

@@ -160,7 +160,7 @@ func (o *outage) run(ctx context.Context, rounds int) error {
 const bytesOfEvent = 600
 
 func (o *outage) contestant(name string) *contestant {
-	return &contestant{name: name, addr: o.edge.addr, pid: o.edge.pid(), metrics: o.edge.metrics}
+	return &contestant{name: name, addr: o.edge.addr, pid: o.edge.pid(), metrics: o.edge.metrics, yielding: func() int { return o.cluster.PID(1) }}
 }
 
 // take gives the edge one turn and keeps it.

@@ -93,5 +93,8 @@ func (l *lineup) enterShippingEdge(ctx context.Context, jars string, cores []int
 	l.closers = append(l.closers, e.stop)
 	c := l.edgeContestant("edge-kafka", fmt.Sprintf("the same, and ships to Kafka (%s), whose broker is %s", configs.DefaultKafka().Compression, place), e)
 	c.settle = e.shipped
+	if others.Count() == 0 {
+		c.yielding = func() int { return cluster.PID(1) }
+	}
 	return l.enter(c)
 }

@@ -32,6 +32,8 @@ type contestant struct {
 	settle func(context.Context) error
 	// metrics reads the server's own counters; nil where there are none.
 	metrics func(context.Context) (stack.Metrics, error)
+	// yielding is the process that takes what the generator leaves of its core, 0 for none now; nil where there is never one.
+	yielding func() int
 	// beside is begun before each turn and ended after it; nil where nothing runs beside.
 	beside func(context.Context) (end func(), err error)
 	// perSecond is the last rate seen, for the number of requests to prepare.
@@ -72,8 +74,9 @@ type Turn struct {
 	Threads   int   `json:"threads"`
 
 	ServerBusy    float64 `json:"server_core_busy"`
-	GeneratorBusy float64 `json:"generator_core_busy"`
-	Others        float64 `json:"others_on_server_core"` // share of the server's core that went to anything but the server
+	GeneratorBusy float64 `json:"generator_core_busy"`              // but for what the broker took of it
+	Yielded       float64 `json:"generator_core_yielded,omitempty"` // share of the generator's core that the broker took, which gets what is left over
+	Others        float64 `json:"others_on_server_core"`            // share of the server's core that went to anything but the server
 	Lost          float64 `json:"events_lost"`
 	// Segments of the edge's journal: how many were used again in the window, and by how many files it grew.
 	Recycled float64 `json:"journal_recycled"`
@@ -199,6 +202,8 @@ type reading struct {
 	core, generator   coreTimes
 	metrics           stack.Metrics
 	generatorReopened uint64
+	yielder           int // the yielding process, and what it has cost
+	yielded           time.Duration
 }
 
 func (f *field) read(ctx context.Context, c *contestant, w *epollWire) (r reading, err error) {
@@ -214,6 +219,12 @@ func (f *field) read(ctx context.Context, c *contestant, w *epollWire) (r readin
 		return r, err
 	}
 	r.generatorReopened = w.reopens
+	if c.yielding != nil {
+		r.yielder = c.yielding()
+		if u, err := readUsage(r.yielder); err == nil { // else it has just ended
+			r.yielded = u.user + u.system
+		}
+	}
 	if c.metrics != nil {
 		r.metrics, err = c.metrics(ctx)
 	}
@@ -254,6 +265,14 @@ func newTurn(c *contestant, rate float64, o *outcome, before, after reading) Tur
 		Latency: latencies(o.latency), Late: float64(o.late.ValueAtPercentile(99)) / 1e3,
 		Resident: after.server.rss, Anonymous: after.server.anonymous, Mapped: after.server.file, Threads: after.server.threads,
 		ServerBusy: after.core.share(before.core), GeneratorBusy: after.generator.share(before.generator), Lost: after.count("waypost_edge_events_lost_total") - before.count("waypost_edge_events_lost_total"),
+	}
+	yielded := after.yielded
+	if before.yielder == after.yielder {
+		yielded -= before.yielded
+	}
+	if elapsed := after.generator.sub(before.generator); elapsed > 0 {
+		t.Yielded = min(float64(yielded)/float64(elapsed), t.GeneratorBusy)
+		t.GeneratorBusy -= t.Yielded
 	}
 	t.Recycled = after.count(metricRecycled) - before.count(metricRecycled)
 	t.Grown = after.count(metricSegments) - before.count(metricSegments)

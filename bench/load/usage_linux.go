@@ -175,13 +175,18 @@ func parseCore(stat []byte, core int) (coreTimes, error) {
 	return coreTimes{}, fmt.Errorf("/proc/stat has no core %d", core)
 }
 
+// sub is the time between two readings.
+func (t coreTimes) sub(before coreTimes) time.Duration {
+	return t.busy + t.idle - before.busy - before.idle
+}
+
 // share of the core's time since before that was not idle.
 func (t coreTimes) share(before coreTimes) float64 {
-	busy, idle := t.busy-before.busy, t.idle-before.idle
-	if busy+idle <= 0 {
+	all := t.sub(before)
+	if all <= 0 {
 		return 0
 	}
-	return float64(busy) / float64(busy+idle)
+	return float64(t.busy-before.busy) / float64(all)
 }
 
 // pin keeps every thread of a process on one core; threads made later inherit it from their maker.
