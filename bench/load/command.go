@@ -19,6 +19,7 @@ type Command struct {
 	Edge   EdgeCommand   `cmd:"" help:"The edge's redirects, against a bare fasthttp 302 in the same run."`
 	Mint   MintCommand   `cmd:"" help:"Mint's answers to requests of ten links, on kept and on fresh connections."`
 	Sink   SinkCommand   `cmd:"" help:"The sink's decisions, from a journal that is full when it starts, with and without webhooks."`
+	Keys   KeysCommand   `cmd:"" help:"The sink's decisions as its store grows: the rate at 5 million unique clicks, and at 50 million."`
 	Outage OutageCommand `cmd:"" help:"The edge's redirects before, during and after an outage of Kafka."`
 	Kafka  KafkaCommand  `cmd:"" help:"From journal to Kafka, and from Kafka to decisions in Kafka: events a second, and the broker's share."`
 	Sync   SyncCommand   `cmd:"" help:"The edge's redirects with the journal's syncer, without, and beside a process that keeps the disk busy."`
