@@ -15,8 +15,9 @@ var (
 
 var headEnd = []byte("\r\n\r\n")
 
-// scanAnswer finds the status and the whole length of the answer at the start of buf. Length 0: not all of its head is there yet.
-func scanAnswer(buf []byte) (status, length int, err error) {
+// scanAnswer finds the status and the whole length of the answer at the start of buf. Length 0: not all of its head is there yet. The answer to a HEAD is bodiless,
+// whatever length it tells.
+func scanAnswer(buf []byte, bodiless bool) (status, length int, err error) {
 	end := bytes.Index(buf, headEnd)
 	if end < 0 {
 		return 0, 0, nil
@@ -28,6 +29,9 @@ func scanAnswer(buf []byte) (status, length int, err error) {
 	status, ok := decimal(head[9:12])
 	if !ok || status < 100 {
 		return 0, 0, errNotHTTP
+	}
+	if bodiless {
+		return status, end + len(headEnd), nil
 	}
 	body, err := contentLength(head)
 	if err != nil {

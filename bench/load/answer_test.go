@@ -34,11 +34,20 @@ func TestScanAnswer(t *testing.T) {
 			if want < 0 {
 				want = len(c.text)
 			}
-			status, length, err := scanAnswer([]byte(c.text))
+			status, length, err := scanAnswer([]byte(c.text), false)
 			if status != c.status || length != want || err != c.err {
 				t.Errorf("scanAnswer = %d, %d, %v; want %d, %d, %v", status, length, err, c.status, want, c.err)
 			}
 		})
+	}
+}
+
+// The answer to a HEAD ends with its head, and may tell a length or none.
+func TestScanBodilessAnswer(t *testing.T) {
+	for _, text := range []string{"HTTP/1.1 302 Found\r\nLocation: https://a/\r\n\r\n", "HTTP/1.1 404 Not Found\r\nContent-Length: 300\r\n\r\n"} {
+		if status, length, err := scanAnswer([]byte(text), true); status == 0 || length != len(text) || err != nil {
+			t.Errorf("scanAnswer(%q) = %d, %d, %v", text, status, length, err)
+		}
 	}
 }
 
@@ -47,7 +56,7 @@ func FuzzScanAnswer(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 302\r\n\r\n"))
 	f.Add([]byte("HTTP/1.1 200 OK\r\ncontent-length: 3\r\nX: y\r\n\r\nabc"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		status, length, err := scanAnswer(text)
+		status, length, err := scanAnswer(text, false)
 		switch {
 		case err != nil && (status != 0 || length != 0):
 			t.Errorf("%d, %d beside %v", status, length, err)

@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -33,6 +34,10 @@ type EdgeCommand struct {
 	Rate float64 `help:"Requests a second of the open loop; 0: 70 % of the slowest contestant's maximum." default:"0"`
 	Max  bool    `help:"Only the closed loop, for the maximum."`
 	Open bool    `help:"Only the open loop; asks for --rate."`
+	// The help says what mixes says in full.
+	Mix            string `help:"What is asked for: distinct links; zipf: 10000 links of newsletters, the k-th hottest in proportion to k^-1.1; forged: links with one character changed, each to be refused; mangled: links as mail programs mangle them, each to be mended; sweep: scanners, each asking for all 8 links of a mail at once by HEAD and GET; burst: distinct links, in the open loop at random, at first 8 times as many as in the end." enum:"distinct,zipf,forged,mangled,sweep,burst" default:"distinct"`
+	NewConnections bool   `help:"A new connection for each request, its making part of the latency."`
+	Cacheless      bool   `help:"Also an edge without a cache."`
 	Course
 }
 
@@ -79,19 +84,29 @@ func (c *EdgeCommand) measure(ctx context.Context, progress io.Writer) (*Report,
 		return nil, errors.New("load: --open asks for a --rate")
 	case c.Rate < 0:
 		return nil, errNegativeRate
+	case c.Max && mixOf(c.Mix).peak > 0:
+		return nil, fmt.Errorf("load: --mix %s is about when clicks come, and a closed loop has no such thing: --max excludes it", c.Mix)
 	}
 	l, err := c.lineup("bench load edge")
 	if err != nil {
 		return nil, err
 	}
 	defer l.close()
+	l.mixed(mixOf(c.Mix), c.NewConnections)
 	if err := l.begin(ctx); err != nil {
 		return nil, err
 	}
 	if err := l.enterEdge(); err != nil {
 		return nil, err
 	}
-	r := race{lineup: l, rounds: c.Rounds, shares: []float64{usualShare}, max: c.Max, open: c.Open, progress: progress}
+	baselines := []string{"bare"}
+	if c.Cacheless {
+		if err := l.enterCacheless(ctx); err != nil {
+			return nil, err
+		}
+		baselines = append(baselines, "edge")
+	}
+	r := race{lineup: l, rounds: c.Rounds, shares: []float64{l.usualShare()}, max: c.Max, open: c.Open, progress: progress}
 	if c.Rate > 0 {
 		r.rates = []float64{c.Rate}
 	}
@@ -99,7 +114,9 @@ func (c *EdgeCommand) measure(ctx context.Context, progress io.Writer) (*Report,
 	if err != nil {
 		return nil, err
 	}
-	return l.report(c.setup(l.field, "bare"), turns), nil
+	s := c.setup(l.field, baselines...)
+	s.Mix, s.NewConnections = c.Mix, c.NewConnections
+	return l.report(s, turns), nil
 }
 
 // workplace makes a folder for one run below dir; clear removes it.

@@ -37,7 +37,7 @@ func (c *Course) field() (*field, error) {
 	}
 	return &field{
 		connections: c.Connections, warmup: c.Warmup, duration: c.Duration, serverCore: server, generatorCore: client,
-		segmentBytes: c.Segment, steady: c.Steady, links: newLinkMaker(c.Seed), clickHeaders: headerSets[c.Headers], requests: newRequests(headerSets[c.Headers]),
+		segmentBytes: c.Segment, steady: c.Steady, links: newLinkMaker(c.Seed), seed: c.Seed, clickHeaders: headerSets[c.Headers], requests: newRequests(headerSets[c.Headers]),
 	}, nil
 }
 

@@ -8,7 +8,7 @@
 //
 //   - closed loop, for the maximum: every connection asks again as soon as it was answered. The maximum is void when the generator's
 //     own core was more than 90 % busy: then the generator was measured, not the server.
-//   - open loop, at a fixed rate: request k is due at start + k/rate, whatever happened to the others, and its latency counts from
+//   - open loop, at a fixed rate: request k is due at start + k/rate (or when the mix's schedule says: see schedule.go), whatever happened to the others, and its latency counts from
 //     then. A server that stalls for a second therefore shows a second of late answers, and not one slow request per connection
 //     (coordinated omission). A due request that finds no idle connection waits, and its wait is part of its latency.
 //

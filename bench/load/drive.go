@@ -2,6 +2,7 @@ package load
 
 import (
 	"math"
+	"slices"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
@@ -25,6 +26,7 @@ type answer struct {
 // driver sends at a rate, or as fast as answers come.
 type driver struct {
 	rate        float64 // requests a second; 0: closed loop
+	schedule    []int64 // of an open loop: when its requests are due, in ns after the start, rising; nil: evenly, at the rate
 	connections int
 	duration    int64 // ns in which requests become due
 	drain       int64 // ns that answers may take after that
@@ -113,11 +115,21 @@ func (d driver) run(w wire, next func() []byte) (*outcome, error) {
 
 // dueAt is when request k (from 0) of an open loop is due.
 func (f *flight) dueAt(k uint64) int64 {
+	if f.schedule != nil {
+		if k >= uint64(len(f.schedule)) {
+			return math.MaxInt64
+		}
+		return f.start + f.schedule[k]
+	}
 	return f.start + int64(float64(k)*1e9/f.rate)
 }
 
 // dueBy is how many requests of an open loop are due at time t.
 func (f *flight) dueBy(t int64) uint64 {
+	if f.schedule != nil {
+		n, _ := slices.BinarySearch(f.schedule, t-f.start+1)
+		return uint64(n)
+	}
 	k := uint64(math.Max(0, float64(t-f.start)*f.rate/1e9))
 	for f.dueAt(k) <= t {
 		k++

@@ -23,6 +23,9 @@ type lineup struct {
 	contestants []*contestant
 	edge        *edge    // whose links and headers all get
 	headers     []string // of the edge's answer, for whoever can be told to send the same
+	mix         *mix     // of requests
+	next        maker    // of the mix, once there is an edge
+	fresh       bool     // each request comes on a connection of its own
 	closers     []func()
 	notes       []string
 }
@@ -43,7 +46,7 @@ func (c *Course) lineup(tool string) (*lineup, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lineup{field: f, head: result.Begin(tool)}
+	l := &lineup{field: f, head: result.Begin(tool), mix: mixOf(distinctMix)}
 	if l.path, err = program(c.Program, "edge"); err != nil {
 		return nil, err
 	}
@@ -72,12 +75,15 @@ func (l *lineup) close() {
 
 // begin starts the edge, which says what a redirect looks like, and enters the yardstick.
 func (l *lineup) begin(ctx context.Context) error {
-	e, err := startEdge(ctx, filepath.Join(l.dir, "edge"), l.path, l.serverCore, edgeOptions{segmentBytes: l.segmentBytes})
+	e, err := startEdge(ctx, filepath.Join(l.dir, "edge"), l.path, l.serverCore, edgeOptions{segmentBytes: l.segmentBytes, more: l.mix.settings})
 	if err != nil {
 		return err
 	}
 	l.closers = append(l.closers, e.stop)
 	l.lead(e)
+	if err := l.mixUp(e); err != nil {
+		return err
+	}
 	bare, err := startBare(ctx, l.dir, l.serverCore, l.headers)
 	if err != nil {
 		return err
@@ -99,15 +105,20 @@ func (l *lineup) lead(e *edge) {
 
 // enterEdge enters the edge that begin started.
 func (l *lineup) enterEdge() error {
-	return l.enter(l.edgeContestant("edge", "each link distinct and opened, journal with its syncer", l.edge))
+	what := "each link distinct and opened, journal with its syncer"
+	if l.mix.name != distinctMix {
+		what = "journal with its syncer"
+	}
+	return l.enter(l.edgeContestant("edge", what, l.edge))
 }
 
 func (l *lineup) edgeContestant(name, what string, e *edge) *contestant {
-	return &contestant{name: name, addr: e.addr, pid: e.pid(), metrics: e.metrics, program: "edge", what: what}
+	return &contestant{name: name, addr: e.addr, pid: e.pid(), metrics: e.metrics, program: "edge", what: what, want: l.mix.want, counted: l.mix.counted}
 }
 
 // enter adds c to those who take turns, after a look at its answer.
 func (l *lineup) enter(c *contestant) error {
+	c.fresh = l.fresh
 	var fresh link.Link
 	path, err := l.edge.newPath(&fresh)
 	if err != nil {

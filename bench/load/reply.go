@@ -61,17 +61,23 @@ func (r *reply) differences(yardstick *reply) string {
 
 // ask sends one click, as the generator does, and does not follow the answer.
 func ask(addr netip.AddrPort, host, path string) (*reply, error) {
+	return askWhole(addr, fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", path, host, browserHeaders))
+}
+
+// askWhole sends a request as it is.
+func askWhole(addr netip.AddrPort, request []byte) (*reply, error) {
 	conn, err := net.DialTimeout("tcp4", addr.String(), 5*time.Second)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", path, host, browserHeaders); err != nil {
+	if _, err := conn.Write(request); err != nil {
 		return nil, err
 	}
+	method, _, _ := strings.Cut(string(request), " ")
 	counted := &countingReader{from: conn}
-	response, err := http.ReadResponse(bufio.NewReader(counted), nil)
+	response, err := http.ReadResponse(bufio.NewReader(counted), &http.Request{Method: method})
 	if err != nil {
 		return nil, err
 	}

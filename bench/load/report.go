@@ -33,14 +33,16 @@ type Setup struct {
 	Baselines     []string `json:"baselines"` // the contestants that ratios are to
 	SegmentBytes  int64    `json:"journal_segment_bytes"`
 	Steady        bool     `json:"journal_steady"` // whether its segments were used again before the first turn
+	// Of bench load edge.
+	Mix            string `json:"mix,omitempty"`             // of requests
+	NewConnections bool   `json:"new_connections,omitempty"` // one for each request
 }
 
 // writeTables prints the summaries: one table of costs and one of latencies for each mode.
 func (r *Report) writeTables(w io.Writer) error {
 	s := r.Setup
 	fmt.Fprintln(w, r.Origin())
-	fmt.Fprintf(w, "server on core %d with GOMAXPROCS=%d, generator on core %d; %d connections, kept; all links distinct; %s headers\n",
-		s.ServerCore, s.GOMAXPROCS, s.GeneratorCore, s.Connections, s.Headers)
+	fmt.Fprintf(w, "server on core %d with GOMAXPROCS=%d, generator on core %d; %s; %s\n", s.ServerCore, s.GOMAXPROCS, s.GeneratorCore, s.connections(), s.requests())
 	fmt.Fprintf(w, "%d rounds in turns, %.3g s each after %.3g s of warm-up; medians, x: ratio within a round (min-max)\n", s.Rounds, s.Duration, s.Warmup)
 	fmt.Fprintln(w, s.journal())
 	if err := r.writeContestants(w); err != nil {
@@ -63,6 +65,23 @@ func (r *Report) writeTables(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// connections says how many there are.
+func (s Setup) connections() string {
+	if s.NewConnections {
+		return fmt.Sprintf("a new connection for each request, at most %d at a time", s.Connections)
+	}
+	return fmt.Sprintf("%d connections, kept", s.Connections)
+}
+
+// requests says what is asked for.
+func (s Setup) requests() string {
+	m := mixOf(s.Mix)
+	if m.headers != "" {
+		return m.what
+	}
+	return m.what + "; " + s.Headers + " headers"
 }
 
 // journal says in which state the edge's journal was measured.
@@ -124,6 +143,9 @@ func (r *Report) writeMode(w io.Writer, rows []Summary) error {
 		}
 		for _, note := range s.Notes {
 			fmt.Fprintf(w, "note: %s, %s\n", s.Contestant, note)
+		}
+		if s.CacheHits > 0 {
+			fmt.Fprintf(w, "cache: %s found %.0f %% of the links there\n", s.Contestant, 100*s.CacheHits)
 		}
 	}
 	return nil

@@ -6,10 +6,10 @@ import (
 	"waypost/mint/link"
 )
 
-// requests are prepared GETs that differ in their path only. The paths lie one after the other in one piece of memory; the request sent is built in one small
-// buffer, so that preparing millions does not drive the rest out of the generator's caches.
+// requests are prepared ones that differ in their heads: the request line, and headers that a request has for itself. The heads lie one after the other in one piece
+// of memory; the request sent is built in one small buffer, so that preparing millions does not drive the rest out of the generator's caches.
 type requests struct {
-	paths   []byte
+	heads   []byte
 	ends    []uint32
 	at      int
 	suffix  string
@@ -27,14 +27,23 @@ var headerSets = map[string]string{"browser": browserHeaders, "minimal": ""}
 func newRequests(headers string) *requests { return newRequestsTo(loadHost, headers) }
 
 func newRequestsTo(host, headers string) *requests {
-	return &requests{suffix: " HTTP/1.1\r\nHost: " + host + "\r\n" + headers + "\r\n"}
+	return &requests{suffix: "Host: " + host + "\r\n" + headers + "\r\n"}
 }
 
-// add appends a path, which begins with a slash.
+// What stands before and behind the path in the line of a request.
+const (
+	getLine = "GET /"
+	lineEnd = " HTTP/1.1\r\n"
+)
+
+// add appends a GET of a path, which begins with a slash.
 func (r *requests) add(path []byte) {
-	r.paths = append(r.paths, path...)
-	r.ends = append(r.ends, uint32(len(r.paths)))
+	r.heads = append(append(append(r.heads, "GET "...), path...), lineEnd...)
+	r.end()
 }
+
+// end ends the head that was appended to heads.
+func (r *requests) end() { r.ends = append(r.ends, uint32(len(r.heads))) }
 
 // seal replaces what is prepared by n links that m makes, sealed under k.
 func (r *requests) seal(k *link.Keyring, m *linkMaker, n int) error {
@@ -42,26 +51,37 @@ func (r *requests) seal(k *link.Keyring, m *linkMaker, n int) error {
 	var l link.Link
 	for range n {
 		m.next(&l)
-		r.paths = append(r.paths, '/')
+		r.heads = append(r.heads, getLine...)
 		var err error
-		if r.paths, err = k.AppendToken(r.paths, &l); err != nil {
+		if r.heads, err = k.AppendToken(r.heads, &l); err != nil {
 			return fmt.Errorf("load: sealing a link: %w", err)
 		}
-		r.ends = append(r.ends, uint32(len(r.paths)))
+		r.heads = append(r.heads, lineEnd...)
+		r.end()
 	}
 	return nil
 }
 
-// repeat prepares n requests for the path that was added first.
+// repeat prepares n requests like the one that was added first.
 func (r *requests) repeat(n int) {
-	path := r.paths[:r.ends[0]]
+	head := r.head(0)
 	r.reset()
 	for range n {
-		r.add(path)
+		r.heads = append(r.heads, head...)
+		r.end()
 	}
 }
 
-func (r *requests) reset() { r.paths, r.ends, r.at = r.paths[:0], r.ends[:0], 0 }
+func (r *requests) reset() { r.heads, r.ends, r.at = r.heads[:0], r.ends[:0], 0 }
+
+// head is the i-th of those prepared.
+func (r *requests) head(i int) []byte {
+	begin := uint32(0)
+	if i > 0 {
+		begin = r.ends[i-1]
+	}
+	return r.heads[begin:r.ends[i]]
+}
 
 func (r *requests) left() int { return len(r.ends) - r.at }
 
@@ -70,12 +90,7 @@ func (r *requests) next() []byte {
 	if r.at == len(r.ends) {
 		return nil
 	}
-	begin := uint32(0)
-	if r.at > 0 {
-		begin = r.ends[r.at-1]
-	}
-	r.request = append(r.request[:0], "GET "...)
-	r.request = append(r.request, r.paths[begin:r.ends[r.at]]...)
+	r.request = append(r.request[:0], r.head(r.at)...)
 	r.request = append(r.request, r.suffix...)
 	r.at++
 	return r.request

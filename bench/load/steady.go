@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -35,8 +36,11 @@ func (r *race) reachSteadyState(ctx context.Context) error {
 // cycle loads c until as many segments were used again as there are files: each was written once then. On a virtual machine the host gives memory to a page when it is touched for the first
 // time, and a request that meets many of those waits for tens of milliseconds; a journal that runs for longer than some seconds does not have that any more.
 func (f *field) cycle(ctx context.Context, c *contestant, within time.Duration) error {
-	warm := *f
+	warm, plain := *f, *c
 	warm.warmup, warm.duration = 0, min(f.duration, cycleWindow)
+	if f.plain != nil { // not every mix makes events, and none has to come on kept connections
+		warm.seal, warm.requests, plain.want, plain.fresh = f.plain, newRequests(f.clickHeaders), http.StatusFound, false
+	}
 	end := time.Now().Add(within)
 	for time.Now().Before(end) {
 		m, err := c.metrics(ctx)
@@ -48,9 +52,10 @@ func (f *field) cycle(ctx context.Context, c *contestant, within time.Duration) 
 		if recycled > 0 && recycled >= files {
 			return nil
 		}
-		if _, err := warm.turn(ctx, c, 0); err != nil {
+		if _, err := warm.turn(ctx, &plain, 0); err != nil {
 			return err
 		}
+		c.perSecond = plain.perSecond
 	}
 	return fmt.Errorf("load: %s: its journal does not use its segments again within %v: see --segment-bytes", c.name, within)
 }

@@ -25,6 +25,7 @@ type Summary struct {
 	Resident   float64            `json:"resident_bytes"`
 	Server     float64            `json:"server_core_busy"`
 	Generator  float64            `json:"generator_core_busy"`
+	CacheHits  float64            `json:"cache_hit_share,omitempty"`
 	// Ratios are of per_second, cpu, core, p99 and p99.9, by baseline.
 	Ratios map[string]map[string]result.Spread `json:"ratios,omitempty"`
 	// Above is by how many microseconds user, system, cpu and core lie above the first baseline's.
@@ -82,6 +83,7 @@ func summarizeOne(turns []Turn, contestant string, offered float64, baselines []
 	s.Resident = over(func(t Turn) float64 { return float64(t.Resident) })
 	s.Server = over(func(t Turn) float64 { return t.ServerBusy })
 	s.Generator = over(func(t Turn) float64 { return t.GeneratorBusy })
+	s.CacheHits = over(func(t Turn) float64 { return t.CacheHits })
 	for _, name := range append(percentileNames(), "max") {
 		s.Latency[name] = over(func(t Turn) float64 { return t.Latency[name] })
 	}

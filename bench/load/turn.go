@@ -22,8 +22,9 @@ type contestant struct {
 	pid     int    // 0: not one of ours, so nothing is known of its CPU and memory
 	program string // it is, and what of it, for the report
 	what    string
-	answer  *reply // to the first request
-	want    int32  // the status that counts as right; 0: 302
+	answer  *reply   // to the first request
+	want    int32    // the status that counts as right; 0: 302
+	counted []string // a metric, with labels, that must grow by one with each answer; empty: none
 	// requests are repeated as they are; nil: links of the field's, each another.
 	requests *requests
 	mails    *mails // requests to a mint, which come round, instead
@@ -78,6 +79,8 @@ type Turn struct {
 	Yielded       float64 `json:"generator_core_yielded,omitempty"` // share of the generator's core that the broker took, which gets what is left over
 	Others        float64 `json:"others_on_server_core"`            // share of the server's core that went to anything but the server
 	Lost          float64 `json:"events_lost"`
+	// CacheHits is the share of links followed that the edge's cache held.
+	CacheHits float64 `json:"cache_hit_share,omitempty"`
 	// Segments of the edge's journal: how many were used again in the window, and by how many files it grew.
 	Recycled float64 `json:"journal_recycled"`
 	Grown    float64 `json:"journal_grown"`
@@ -112,7 +115,10 @@ type field struct {
 	clickHeaders  string // what a click sends
 	requests      *requests
 	seal          func(r *requests, m *linkMaker, n int) error
-	shed          int32 // the status of what is refused as too much, where that is no fault; 0: none
+	plain         func(r *requests, m *linkMaker, n int) error // distinct links, where seal makes others; nil: seal
+	schedule      scheduler                                    // of open loops; nil: evenly
+	seed          uint64                                       // of the schedule
+	shed          int32                                        // the status of what is refused as too much, where that is no fault; 0: none
 }
 
 // firstGuess is how many requests a second are prepared for a contestant never seen at its maximum.
@@ -138,14 +144,17 @@ func (f *field) turn(ctx context.Context, c *contestant, rate float64) (Turn, er
 	warm := window
 	warm.duration = int64(f.warmup)
 	if f.warmup > 0 {
-		if err := f.prepare(c, rate, f.warmup); err != nil {
+		if err := f.prepare(c, warm); err != nil {
 			return Turn{}, err
 		}
 		if _, err := warm.run(wire, f.source(c)); err != nil {
 			return Turn{}, fmt.Errorf("%s: warm-up: %w", c.name, err)
 		}
 	}
-	if err := f.prepare(c, rate, f.duration); err != nil {
+	if rate > 0 && f.schedule != nil {
+		window.schedule = f.schedule(rate, f.duration, f.seed)
+	}
+	if err := f.prepare(c, window); err != nil {
 		return Turn{}, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -178,17 +187,20 @@ func (f *field) source(c *contestant) func() []byte {
 }
 
 // prepare makes the links of a window, so that making them is no part of it.
-func (f *field) prepare(c *contestant, rate float64, window time.Duration) error {
+func (f *field) prepare(c *contestant, d driver) error {
 	if c.mails != nil {
 		return nil
 	}
-	n := rate * 1.001
-	if rate == 0 {
+	n := d.rate * 1.001
+	if d.rate == 0 {
 		if n = 1.3 * c.perSecond; n == 0 {
 			n = firstGuess
 		}
 	}
-	count := int(n*window.Seconds()) + 1
+	count := int(n*float64(d.duration)/1e9) + 1
+	if d.schedule != nil {
+		count = len(d.schedule) + 1
+	}
 	if c.requests != nil {
 		c.requests.repeat(count)
 		return nil
@@ -232,10 +244,16 @@ func (f *field) read(ctx context.Context, c *contestant, w *epollWire) (r readin
 }
 
 // count is one of the server's own counters; 0 where there is none.
-func (r reading) count(name string) float64 {
-	sum, _ := r.metrics.Sum(name)
+func (r reading) count(name string, labels ...string) float64 {
+	sum, _ := r.metrics.Sum(name, labels...)
 	return sum
 }
+
+// What the edge says of its cache.
+const (
+	metricHits   = "waypost_edge_cache_hits_total"
+	metricMisses = "waypost_edge_cache_misses_total"
+)
 
 func (f *field) measure(ctx context.Context, c *contestant, d driver, w *epollWire) (Turn, error) {
 	runtime.GC()
@@ -255,7 +273,19 @@ func (f *field) measure(ctx context.Context, c *contestant, d driver, w *epollWi
 	}
 	t := newTurn(c, d.rate, o, before, after)
 	t.Time, t.Curve, t.Void = begin, curve(o.latency), f.void(d, o, t)
+	if t.Void == "" && len(c.counted) > 0 {
+		t.Void = miscounted(c.counted, before, after, t.Answered)
+	}
 	return t, nil
+}
+
+// miscounted says that the server's own counter does not confirm what its answers say.
+func miscounted(counted []string, before, after reading, answered uint64) string {
+	count := after.count(counted[0], counted[1:]...) - before.count(counted[0], counted[1:]...)
+	if count == float64(answered) {
+		return ""
+	}
+	return fmt.Sprintf("%d answers, of which the server counted %.0f in %s", answered, count, counted[0])
 }
 
 func newTurn(c *contestant, rate float64, o *outcome, before, after reading) Turn {
@@ -275,6 +305,9 @@ func newTurn(c *contestant, rate float64, o *outcome, before, after reading) Tur
 		t.GeneratorBusy -= t.Yielded
 	}
 	t.Recycled = after.count(metricRecycled) - before.count(metricRecycled)
+	if hits, misses := after.count(metricHits)-before.count(metricHits), after.count(metricMisses)-before.count(metricMisses); hits > 0 {
+		t.CacheHits = hits / (hits + misses)
+	}
 	t.Grown = after.count(metricSegments) - before.count(metricSegments)
 	if t.Shed > 0 {
 		t.ShedLatency = latencies(o.shedAfter)

@@ -24,6 +24,7 @@ type epollWire struct {
 	epoll   int
 	fds     []int
 	busy    []bool   // by connection: a request is under way
+	heads   []bool   // by connection: it is a HEAD
 	partial [][]byte // by connection: the beginning of an answer that came in pieces; nil for nearly all
 	unsent  [][]byte // by connection: the request, while the server has not taken the connection; nil for nearly all
 	events  []unix.EpollEvent
@@ -47,7 +48,7 @@ func dialWire(addr netip.AddrPort, connections int, fresh bool) (*epollWire, err
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	w := &epollWire{
 		to: unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}, epoll: epoll, base: time.Now(),
-		fresh: fresh, busy: make([]bool, connections), partial: make([][]byte, connections), unsent: make([][]byte, connections),
+		fresh: fresh, busy: make([]bool, connections), heads: make([]bool, connections), partial: make([][]byte, connections), unsent: make([][]byte, connections),
 		events: make([]unix.EpollEvent, min(connections, 512)), read: make([]byte, 32<<10),
 	}
 	for c := range connections {
@@ -102,7 +103,7 @@ func (w *epollWire) close() {
 func (w *epollWire) now() int64 { return int64(time.Since(w.base)) }
 
 func (w *epollWire) send(conn int, request []byte) {
-	w.busy[conn] = true
+	w.busy[conn], w.heads[conn] = true, request[0] == 'H'
 	if w.fresh {
 		if err := w.sendFresh(conn, request); err != nil {
 			w.fault = fmt.Errorf("load: a new connection: %w", err)
@@ -129,6 +130,10 @@ func (w *epollWire) sendFresh(conn int, request []byte) error {
 		return err
 	}
 	w.fds[conn] = fd
+	// Closed by a reset, a connection leaves nothing in TIME_WAIT on either side: its port is free again, so that no rate runs out of them.
+	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+		return err
+	}
 	if err := unix.Connect(fd, &w.to); err != nil && err != unix.EINPROGRESS {
 		return err
 	}
@@ -211,7 +216,7 @@ func (w *epollWire) receive(c int) {
 		w.partial[c] = append(w.partial[c], got...)
 		got = w.partial[c]
 	}
-	status, length, err := scanAnswer(got)
+	status, length, err := scanAnswer(got, w.heads[c])
 	switch {
 	case err != nil:
 		w.fault = err
