@@ -87,6 +87,9 @@ type Dispatch struct {
 	Retries     []time.Duration `yaml:"retries"`     // waits between attempts; empty: the format's own schedule
 	MarkEvery   time.Duration   `yaml:"mark_every"`  // how long a finished delivery may be unmarked on disk; 50 ms
 
+	AttemptsDays  int   `yaml:"attempts_days"`  // how long finished attempts are kept in the store; 0: none is
+	AttemptsBytes int64 `yaml:"attempts_bytes"` // and how much of them; 0: none is
+
 	Allow        []outbound.Allowed `yaml:"allow"`         // where webhooks may go besides public addresses
 	Ports        []int              `yaml:"ports"`         // of receivers that allow does not name
 	RequireHTTPS bool               `yaml:"require_https"` // of receivers that allow does not name

@@ -72,6 +72,9 @@ func DefaultSink() Sink {
 			Retries:     nil,
 			MarkEvery:   50 * time.Millisecond,
 
+			AttemptsDays:  7,
+			AttemptsBytes: 256 * mib,
+
 			Allow:        nil,
 			Ports:        []int{80, 443, 8080, 8443},
 			RequireHTTPS: true,

@@ -155,6 +155,8 @@ func (d *Dispatch) group() group {
 		{"window", numberIn(&d.Window, 1, 1_000_000)},
 		{"retries", list[time.Duration]{&d.Retries, retryWait, "waits", 100}},
 		{"mark_every", durationIn(&d.MarkEvery, time.Millisecond, 10*time.Second)},
+		{"attempts_days", numberIn(&d.AttemptsDays, 0, 3650)},
+		{"attempts_bytes", bytesIn(&d.AttemptsBytes, 0, 16*tib)},
 		{"allow", list[outbound.Allowed]{&d.Allow, allowed, "networks and hosts", 1000}},
 		{"ports", list[int]{&d.Ports, func(n *int) value { return numberIn(n, 1, 65535) }, "ports", 100}},
 		{"require_https", boolean(&d.RequireHTTPS)},

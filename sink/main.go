@@ -6,6 +6,7 @@
 //	sink store positions    how far each run of each journal has been read
 //	sink store due          deliveries that wait for an attempt
 //	sink store dead         deliveries that were given up
+//	sink store attempts     the log of attempts
 //	sink topics create      make the topics of Kafka that are missing
 //	sink topics check       say what is wrong with the topics; exit 1 when something is
 //	sink topics describe    print the topics and their settings

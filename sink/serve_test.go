@@ -191,7 +191,7 @@ func (f *folder) await(n int) {
 
 // stored checks what the store commands show after TestFromJournalToWebhooks.
 func (f *folder) stored(t *testing.T) {
-	for command, want := range map[string]int{"cat": 2, "floors": 1, "positions": 1, "due": 0, "dead": 0} {
+	for command, want := range map[string]int{"cat": 2, "floors": 1, "positions": 1, "due": 0, "dead": 0, "attempts": 4} {
 		var out strings.Builder
 		if code := run(nil, []string{"--config", filepath.Join(f.dir, "sink.yaml"), "store", command}, nil, &out, os.Stderr); code != 0 {
 			t.Fatalf("store %s: exit code %d", command, code)

@@ -22,6 +22,7 @@ type storeCommand struct {
 	Positions positionsCommand `cmd:"" help:"How far each run of each journal has been read."`
 	Due       dueCommand       `cmd:"" help:"Deliveries that wait for an attempt."`
 	Dead      deadCommand      `cmd:"" help:"Deliveries that were given up, and why."`
+	Attempts  attemptsCommand  `cmd:"" help:"The log of attempts, oldest first."`
 }
 
 type (
@@ -30,6 +31,7 @@ type (
 	positionsCommand struct{}
 	dueCommand       struct{}
 	deadCommand      struct{}
+	attemptsCommand  struct{}
 )
 
 const dayText = "2006-01-02"
@@ -164,6 +166,11 @@ func (deadCommand) Run(p *program) error {
 		}
 		return line, nil
 	})
+}
+
+// Run is `sink store attempts`.
+func (attemptsCommand) Run(p *program) error {
+	return p.list(store.Attempts, func(key, value []byte) (any, error) { return dispatch.ParseAttempt(key, value) })
 }
 
 func fromMicros(micros uint64) time.Time { return time.UnixMicro(int64(micros)).UTC() }

@@ -49,6 +49,7 @@ type Dispatcher struct {
 	tenants     map[uint32][]*endpoint // never changes
 	all         []*endpoint
 	sender      *attempt.Sender
+	attempts    *retention
 	metrics     *metrics.Set
 	log         *slog.Logger
 	now         func() time.Time
@@ -62,13 +63,16 @@ type Dispatcher struct {
 	context  context.Context // of attempts
 	cancel   context.CancelFunc
 	work     sync.WaitGroup // attempts and refills
+	keeping  sync.WaitGroup // of the log of attempts
 	refills  chan struct{}
 	marks    chan mark
 	marked   chan struct{} // closed when the last mark is written
 	memory   atomic.Int64  // of share
 	inMemory atomic.Int64
 	pending  atomic.Int64 // in the store
-	dead     int64        // dead letters; only the marking goroutine
+
+	letters sync.Mutex // whoever takes dead letters away, and dead
+	dead    int64      // how many there are
 
 	fresh []freshDelivery // between Due and Committed; only ingest's goroutine
 }
@@ -97,6 +101,7 @@ func New(o Options) (*Dispatcher, error) {
 		refills: make(chan struct{}, refillsAtOnce), marks: make(chan mark, marksAtOnce), marked: make(chan struct{}),
 	}
 	d.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, o.Now)
+	d.attempts = newRetention(o.Store, o.Settings, o.Metrics, d.micros)
 	d.context, d.cancel = context.WithCancel(context.Background())
 	for _, tenant := range o.Tenants.List {
 		for _, c := range tenant.Endpoints {
@@ -122,7 +127,8 @@ func (d *Dispatcher) newEndpoint(tenant *configs.Tenant, c configs.Endpoint) (*e
 	if err != nil {
 		return nil, err
 	}
-	return &endpoint{d: d, Target: target, prefix: store.DuePrefix(tenant.Number, c.ID), held: map[place]int64{}}, nil
+	e := &endpoint{d: d, Target: target, prefix: store.DuePrefix(tenant.Number, c.ID), held: map[place]int64{}}
+	return e, e.readHealth()
 }
 
 // survey counts what the store holds, and tells each endpoint where its part begins.
@@ -131,7 +137,7 @@ func (d *Dispatcher) survey() error {
 	for _, e := range d.all {
 		byPrefix[string(e.prefix)] = e
 	}
-	orphaned, pending := 0, int64(0)
+	orphaned := 0
 	err := d.eachKey(store.Dues, func(key []byte) error {
 		_, _, due, id, err := store.ParseDue(key)
 		if err != nil {
@@ -142,7 +148,7 @@ func (d *Dispatcher) survey() error {
 			orphaned++
 			return nil
 		}
-		pending++
+		e.addPending(1)
 		e.spillLocked(place{due, id}) // nobody else has the endpoint yet
 		return nil
 	})
@@ -155,7 +161,6 @@ func (d *Dispatcher) survey() error {
 	if orphaned > 0 {
 		d.log.Warn("deliveries for endpoints that the settings do not name are kept and not sent", "deliveries", orphaned)
 	}
-	d.addPending(pending)
 	d.metrics.Orphaned.Set(float64(orphaned))
 	d.metrics.Deads.Set(float64(d.dead))
 	return nil
@@ -179,9 +184,24 @@ func (d *Dispatcher) eachKey(space store.Space, visit func(key []byte) error) er
 // Start delivers what is due and goes on until Stop.
 func (d *Dispatcher) Start() {
 	go d.mark()
+	d.keepAttempts()
 	for _, e := range d.all {
 		e.look()
 	}
+}
+
+// keepAttempts begins to keep the log of attempts within its bounds, until the end of attempts.
+func (d *Dispatcher) keepAttempts() {
+	view, err := d.attempts.view()
+	if err != nil {
+		d.storeFailed(err)
+		return
+	}
+	d.keeping.Go(func() {
+		if err := d.attempts.run(d.context, view); err != nil {
+			d.storeFailed(err)
+		}
+	})
 }
 
 // Due adds one delivery for each of the tenant's endpoints to the batch, but for those whose format has no document for it.
@@ -206,9 +226,9 @@ func (d *Dispatcher) Due(b *pebble.Batch, f ingest.First) error {
 
 // Committed begins to deliver what Due added.
 func (d *Dispatcher) Committed() {
-	d.addPending(int64(len(d.fresh)))
 	for i := range d.fresh {
 		f := &d.fresh[i]
+		f.endpoint.addPending(1)
 		if f.admitted {
 			f.endpoint.push(f.item)
 		} else {
@@ -236,6 +256,7 @@ func (d *Dispatcher) Stop(ctx context.Context) {
 	d.cancel()
 	close(d.marks)
 	<-d.marked
+	d.keeping.Wait()
 	d.sender.Close()
 }
 
@@ -255,9 +276,10 @@ func (d *Dispatcher) Measure() {
 	d.metrics.OldestDue.Set(age)
 }
 
-func (d *Dispatcher) addPending(n int64) {
-	d.pending.Add(n)
-	d.metrics.Pending.Add(float64(n))
+func (e *endpoint) addPending(n int64) {
+	e.pending.Add(n)
+	e.d.pending.Add(n)
+	e.d.metrics.Pending.Add(float64(n))
 }
 
 func (d *Dispatcher) micros() uint64 { return uint64(max(d.now().UnixMicro(), 0)) }

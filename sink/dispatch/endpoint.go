@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"waypost/sink/dispatch/attempt"
@@ -26,6 +27,9 @@ type endpoint struct {
 	*attempt.Target
 	d      *Dispatcher
 	prefix []byte // of its keys in the store
+
+	pulse   pulse
+	pending atomic.Int64 // deliveries in the store
 
 	mu        sync.Mutex
 	queue     []*item // due now, oldest first

@@ -14,6 +14,8 @@ import (
 type mark struct {
 	endpoint *endpoint
 	item     *item
+	at       uint64 // when it ended
+	outcome  attempt.Outcome
 	again    uint64      // when to try again; 0: never
 	dead     *DeadLetter // nil: delivered, or again
 }
@@ -26,10 +28,10 @@ func (d *Dispatcher) attempt(e *endpoint, it *item) {
 	if o.Cut {
 		return
 	}
-	m := mark{endpoint: e, item: it}
+	m := mark{endpoint: e, item: it, at: d.micros(), outcome: o}
 	switch {
 	case o.Word == attempt.Again:
-		m.again = d.micros() + uint64(o.Wait.Microseconds())
+		m.again = m.at + uint64(o.Wait.Microseconds())
 	case o.Dead():
 		m.dead = letter(it, &o)
 	}
@@ -86,8 +88,15 @@ func (d *Dispatcher) write(marks []mark) {
 			d.storeFailed(err)
 			return
 		}
+		m.endpoint.pulse.saw(&m.outcome, m.at)
 		if m.dead != nil {
 			deads++
+		}
+	}
+	for i := range marks {
+		if err := marks[i].endpoint.appendHealth(b); err != nil {
+			d.storeFailed(err)
+			return
 		}
 	}
 	if err := b.Commit(pebble.Sync); err != nil {
@@ -95,12 +104,10 @@ func (d *Dispatcher) write(marks []mark) {
 		return
 	}
 	d.metrics.MarksBatch.Observe(float64(len(marks)))
-	d.dead += int64(deads)
-	if err := d.trimDead(); err != nil {
+	if err := d.addDead(deads); err != nil {
 		d.storeFailed(err)
 		return
 	}
-	d.metrics.Deads.Set(float64(d.dead))
 	for i := range marks {
 		d.settled(&marks[i])
 	}
@@ -112,13 +119,19 @@ func (d *Dispatcher) settled(m *mark) {
 		m.endpoint.spill(place{m.again, m.item.place.id})
 		return
 	}
-	d.addPending(-1)
+	m.endpoint.addPending(-1)
 }
 
 func (m *mark) appendTo(b *pebble.Batch) error {
 	e, it := m.endpoint, m.item
 	if err := b.Delete(e.key(it.place), nil); err != nil {
 		return err
+	}
+	if e.d.attempts.on() {
+		a := newAttempt(e, it, &m.outcome, m.at)
+		if err := e.d.attempts.add(b, &a); err != nil {
+			return err
+		}
 	}
 	switch {
 	case m.again != 0:
@@ -129,6 +142,15 @@ func (m *mark) appendTo(b *pebble.Batch) error {
 		return b.Set(store.DeadKey(e.d.micros(), e.Tenant.Number, e.Config.ID, it.place.id), m.dead.AppendTo(nil), nil)
 	}
 	return nil
+}
+
+// addDead counts letters that were just written.
+func (d *Dispatcher) addDead(n int) error {
+	d.letters.Lock()
+	defer d.letters.Unlock()
+	d.dead += int64(n)
+	d.metrics.Deads.Set(float64(d.dead))
+	return d.trimDead()
 }
 
 // trimDead removes the oldest dead letters over the bound: they are kept for people to look at, and must not fill the disk. It needs no sync;
@@ -157,6 +179,7 @@ func (d *Dispatcher) trimDead() error {
 		return err
 	}
 	d.dead -= int64(dropped)
+	d.metrics.Deads.Set(float64(d.dead))
 	d.metrics.DeadsDropped.Add(float64(dropped))
 	return b.Commit(pebble.NoSync)
 }

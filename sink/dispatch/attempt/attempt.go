@@ -26,7 +26,9 @@ type Outcome struct {
 	Refused outbound.Kind // why no connection was made; "": it was tried
 	Answer  []byte        // the first bytes of the answer's body
 	Took    time.Duration
-	Cut     bool // by the end of the context: as if it had not been made; the rest means nothing
+	Type    event.Type // of the event; "" where the event is not readable
+	Message []byte     // the mail's id, as the event has it; points into the document
+	Cut     bool       // by the end of the context: as if it had not been made; the rest means nothing
 
 	Word string        // what follows: one of the words below
 	Wait time.Duration // with Again: until the next attempt
@@ -82,6 +84,7 @@ func (s *Sender) Attempt(ctx context.Context, t *Target, d Delivery) Outcome {
 	} else {
 		o = s.send(ctx, t, d.ID, message)
 	}
+	o.Type, o.Message = message.of, message.mail
 	if o.Cut {
 		return o
 	}

@@ -55,6 +55,8 @@ func (t *Target) Takes(of event.Type, m *metrics.Set) bool {
 type message struct {
 	body  []byte
 	waits []time.Duration
+	of    event.Type
+	mail  []byte // the mail's id
 }
 
 // message is made anew at each attempt from the stored event: the same bytes each time.
@@ -65,7 +67,7 @@ func (t *Target) message(d *Delivery) (message, error) {
 		return message{}, errors.New("the stored event is not readable")
 	}
 	body, err := t.Format.AppendBody(nil, &formats.Input{Event: &e, Document: d.Document, Tenant: t.Tenant, Created: d.Created})
-	return message{body, t.Format.Waits(e.Type)}, err
+	return message{body, t.Format.Waits(e.Type), e.Type, e.Message}, err
 }
 
 // setHeaders sets the endpoint's own headers first, so that none of them replaces what the request needs.

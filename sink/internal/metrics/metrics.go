@@ -58,6 +58,8 @@ var Table = []Metric{
 	{Name: "waypost_sink_dead_letters", Type: Gauge, Help: "Deliveries given up and kept."},
 	{Name: "waypost_sink_dead_letters_dropped_total", Type: Counter, Help: "Dead letters removed, oldest first, because there were too many."},
 	{Name: "waypost_sink_marks_batch_records", Type: Histogram, Help: "Finished attempts written to the store together.", Buckets: batchBuckets},
+	{Name: "waypost_sink_attempt_log_bytes", Type: Gauge, Help: "Bytes of the log of attempts, before compression."},
+	{Name: "waypost_sink_attempt_log_dropped_total", Type: Counter, Help: "Attempts removed from the log before their days were over, because it was full."},
 	{Name: "waypost_sink_lag_records", Type: Gauge, Help: "Records of a partition that are not fetched yet.", Labels: []string{"source"}},
 	{Name: "waypost_sink_kafka_partitions", Type: Gauge, Help: "Partitions that this sink was given."},
 	{Name: "waypost_sink_kafka_generations_total", Type: Counter, Help: "Generations of the group that this sink took part in."},
@@ -88,7 +90,8 @@ type Set struct {
 	Pending, InMemory, OldestDue, Orphaned, Deads prometheus.Gauge
 	DeadsDropped                                  prometheus.Counter
 	MarksBatch                                    prometheus.Histogram
-	StoreBytes                                    prometheus.Gauge
+	StoreBytes, AttemptLogBytes                   prometheus.Gauge
+	AttemptLogDropped                             prometheus.Counter
 
 	LagRecords                            *prometheus.GaugeVec
 	Partitions                            prometheus.Gauge
@@ -127,6 +130,9 @@ func New(r prometheus.Registerer) *Set {
 		DeadsDropped:  b.counters("waypost_sink_dead_letters_dropped_total").WithLabelValues(),
 		MarksBatch:    b.histograms("waypost_sink_marks_batch_records").WithLabelValues().(prometheus.Histogram),
 		StoreBytes:    b.gauges("waypost_sink_store_bytes").WithLabelValues(),
+
+		AttemptLogBytes:   b.gauges("waypost_sink_attempt_log_bytes").WithLabelValues(),
+		AttemptLogDropped: b.counters("waypost_sink_attempt_log_dropped_total").WithLabelValues(),
 
 		LagRecords:     b.gauges("waypost_sink_lag_records"),
 		Partitions:     b.gauges("waypost_sink_kafka_partitions").WithLabelValues(),

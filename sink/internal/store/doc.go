@@ -19,12 +19,17 @@
 //	topic        'k' events topic, 0, unique topic           -> u64 next source offset, u64 unique offset, u32 number of partitions
 //	due          'd' tenant u32, n u8, endpoint id (n bytes), due u64, run u64, sequence u64   -> a delivery (package dispatch)
 //	dead         'x' given up u64, tenant u32, n u8, endpoint id (n bytes), run u64, sequence u64 -> a delivery and why
+//	attempt      'a' ended u64, tenant u32, n u8, endpoint id (n bytes), run u64, sequence u64, number u16 -> what came of it (package dispatch)
+//	health       'h' tenant u32, endpoint id                 -> the endpoint's last success and failures (package dispatch)
 //
-// due and given up are microseconds since 1970. With Kafka there is one store a partition, with unique, floor and topic keys only.
+// due, given up and ended are microseconds since 1970. With Kafka there is one store a partition, with unique, floor and topic keys only.
 //
 // # Who writes
 //
-// Two goroutines write: ingest (unique, floor, position, due: one batch, synced, before anything of it is sent) and dispatch (due, dead: marks,
-// synced at least every 50 ms). They touch no key at the same time: dispatch removes or moves a due delivery only after ingest's batch is
+// Two goroutines write: ingest (unique, floor, position, due: one batch, synced, before anything of it is sent) and dispatch (due, dead, attempt,
+// health: marks, synced at least every 50 ms). They touch no key at the same time: dispatch removes or moves a due delivery only after ingest's batch is
 // on disk. Rejected: one store each, which cannot make "decided" and "due" one step.
+//
+// A third one takes the oldest attempts away, in ranges and without a sync: the log of attempts is in the order of time for that, and is searched by
+// endpoint or delivery by reading it. Rejected: an index for each, which would double or treble the writes of every attempt for a search that is seldom.
 package store

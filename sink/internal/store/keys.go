@@ -11,9 +11,11 @@ import (
 
 // The first bytes of keys.
 const (
+	attemptSpace  = 'a'
 	deadSpace     = 'x'
 	dueSpace      = 'd'
 	floorSpace    = 'f'
+	healthSpace   = 'h'
 	topicSpace    = 'k'
 	positionSpace = 'p'
 	uniqueSpace   = 'u'
@@ -244,6 +246,7 @@ const (
 	Topics    Space = topicSpace
 	Dues      Space = dueSpace
 	Deads     Space = deadSpace
+	Attempts  Space = attemptSpace
 )
 
 // Range is the range of the keys of a space.
