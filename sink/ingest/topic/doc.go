@@ -14,6 +14,9 @@
 // replaced, and what an aborted produce leaves behind, are repetitions with the same outcome, because deciding is a function of the log alone: the floor follows
 // the log's own time (LogAppendTime).
 //
+// Two members may write a partition at the same time for a while, until the one that was replaced finds out. So the store's place in unique moves over a member's own
+// records only where these follow the last one that it has applied; where another's stand in between, it recovers before it goes on.
+//
 // The end of a generation ends every loop at once. A produce under way is then given up: its outcome is unknown, no batch is written for it, and the next
 // generation finds out from unique.
 //

@@ -48,6 +48,9 @@ func (w *worker) run(ctx context.Context) {
 		}
 		var stop *stopped
 		switch {
+		case errors.Is(err, errOvertaken):
+			w.o.Logger.Info("another sink wrote firsts of this partition: recovering them", "partition", w.name)
+			continue
 		case errors.As(err, &stop):
 			w.o.Logger.Error("partition stopped", "partition", w.name, "reason", stop.reason)
 			w.o.trouble.set(w.name, "partition stopped: "+stop.reason)
@@ -180,6 +183,9 @@ type produceFault struct{ cause error }
 func (e *produceFault) Error() string { return "produce: " + e.cause.Error() }
 func (e *produceFault) Unwrap() error { return e.cause }
 
+// errOvertaken says that unique holds records that this generation did not write and has not applied.
+var errOvertaken = errors.New("another sink wrote to the partition")
+
 // publish produces a batch's firsts. After an error their outcome is unknown.
 func (w *worker) publish(ctx context.Context, records []ingest.Record, decisions []ingest.Decision) error {
 	w.records = firsts(w.records[:0], records, decisions, w.floors)
@@ -198,8 +204,15 @@ func (w *worker) publish(ctx context.Context, records []ingest.Record, decisions
 	w.o.trouble.set(w.produceTrouble(), "")
 	w.o.Metrics.ProduceSeconds.Observe(time.Since(begin).Seconds())
 	w.o.Metrics.UniqueRecords.Add(float64(len(w.records)))
-	// A leader that does not say where they stand leaves the place behind: a recovery then reads them again and drops them by their source offsets.
-	w.source.unique = max(w.source.unique, next)
+	switch {
+	case next == ship.UnknownOffset:
+		// The place stays behind: a recovery reads them again and drops them by their source offsets.
+	case next != w.source.unique+int64(len(w.records)):
+		// What stands in between is not in the store. With a place behind it, it never would be, and its keys would be firsts once more.
+		return &produceFault{errOvertaken}
+	default:
+		w.source.unique = next
+	}
 	return nil
 }
 

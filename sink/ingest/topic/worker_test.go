@@ -43,10 +43,19 @@ type memory struct {
 
 	lose  int  // produces until one fails; 0: none does
 	write bool // whether that one writes first
+
+	held func() // called before the next produce, once
 }
 
 func newMemory() *memory {
 	return &memory{topics: map[string][]kafkalog.Message{}, first: map[string]int64{}, grown: make(chan struct{})}
+}
+
+// before has f called before the next produce.
+func (k *memory) before(f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.held = f
 }
 
 func (k *memory) append(topic string, m kafkalog.Message) {
@@ -102,8 +111,12 @@ func (k *memory) Produce(_ context.Context, _ int, records []ship.Record) (int64
 		k.lose--
 		lost = k.lose == 0
 	}
-	write := k.write
+	write, held := k.write, k.held
+	k.held = nil
 	k.mu.Unlock()
+	if held != nil {
+		held()
+	}
 	if lost && !write {
 		return ship.UnknownOffset, errLost
 	}
@@ -306,6 +319,26 @@ func TestZombiesAreHarmless(t *testing.T) {
 		t.Errorf("-one +two:\n%s", diff)
 	}
 	t.Logf("%d repeated", repeated)
+}
+
+// A sink that sleeps before a produce, and goes on after another has decided more than it had, has the other's firsts in its store afterwards, too.
+func TestOvertakenInItsSleep(t *testing.T) {
+	k, asleepDir, awakeDir := newMemory(), t.TempDir(), t.TempDir()
+	random := rand.New(rand.NewPCG(5, 5))
+	k.fill(random, 60)
+	generation, end := context.WithCancel(t.Context())
+	defer end()
+	k.before(func() {
+		level(t, k, testOptions(t, k, awakeDir))
+		k.fill(random, 20)
+		k.before(end) // at its next produce it finds out that it was replaced
+	})
+	newWorker(testOptions(t, k, asleepDir), 0).run(generation)
+	level(t, k, testOptions(t, k, awakeDir))
+	level(t, k, testOptions(t, k, asleepDir))
+	if diff := cmp.Diff(contents(t, awakeDir), contents(t, asleepDir)); diff != "" {
+		t.Errorf("stores (-awake +asleep):\n%s", diff)
+	}
 }
 
 // What would lose something unseen stops the partition; what unique can mend is mended, with an alarm.
