@@ -19,7 +19,7 @@ import (
 func written(t *testing.T, n int) (dir string, writer *journal.Writer) {
 	t.Helper()
 	dir = t.TempDir()
-	writer, err := journal.Open(journal.Options{Dir: dir, SegmentBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler)})
+	writer, err := journal.Open(journal.Options{Dir: dir, SegmentBytes: 1 << 20, Patience: time.Minute, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func newClicks(t testing.TB, partitions int) *clicks {
 	t.Helper()
 	c := &clicks{dir: t.TempDir(), partitions: partitions, want: make([][]event.ID, partitions)}
 	var err error
-	if c.writer, err = journal.Open(journal.Options{Dir: c.dir, SegmentBytes: 1 << 20, KeepBytes: 1, Consumers: []string{"kafka"}}); err != nil {
+	if c.writer, err = journal.Open(journal.Options{Dir: c.dir, SegmentBytes: 1 << 20, KeepBytes: 1, Patience: time.Minute, Consumers: []string{"kafka"}}); err != nil {
 		t.Fatal(err)
 	}
 	c.event = event.Event{
@@ -74,7 +74,7 @@ func readPartition(ctx context.Context, brokers []string, name string, partition
 	var decoder event.Decoder
 	for {
 		// Past the last that is wanted, the reader looks whether more comes.
-		wait := 30 * time.Second
+		wait := 90 * time.Second
 		if len(ids) >= want {
 			wait = time.Second
 		}
@@ -155,7 +155,7 @@ func shipAll(ctx context.Context, t testing.TB, o ship.Options) ship.Stats {
 
 func TestEveryCompressionIsTakenAndRead(t *testing.T) {
 	cluster := startTest(t, Options{})
-	ctx := deadline(t, 2*time.Minute)
+	ctx := deadline(t, 5*time.Minute)
 	kcat, _ := exec.LookPath("kcat")
 	for _, compression := range []ship.Compression{ship.None, ship.Snappy, ship.LZ4, ship.Zstd} {
 		t.Run(string(compression), func(t *testing.T) {

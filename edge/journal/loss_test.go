@@ -18,7 +18,7 @@ import (
 // eventually polls a condition that a background goroutine brings about.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never came: %s", what)
 		}
@@ -152,7 +152,7 @@ func appendToFullDisk(dir string) {
 		check(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: n, Max: ^uint64(0)}))
 	}
 	limit(32 << 10)
-	w, err := Open(Options{Dir: dir, SegmentBytes: 64 << 10, Budget: 1 << 20, Logger: quiet()})
+	w, err := Open(Options{Dir: dir, SegmentBytes: 64 << 10, Budget: 1 << 20, Patience: time.Minute, Logger: quiet()})
 	check(err)
 	_, err = w.Append([]byte("lost"))
 	fmt.Println("full:", err)

@@ -66,7 +66,8 @@ func newRig(t testing.TB, change func(*Options, *journal.Options)) *rig {
 	log := slog.New(slog.NewTextHandler(r.logged, nil))
 	o := Options{Keys: r.keys, Tenants: demoTenants(), CacheBytes: 1 << 20, Log: log, TrustedProxies: []netip.Prefix{
 		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}}
-	j := journal.Options{Dir: r.dir, SegmentBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler)}
+	// A minute for the next segment: on a busy disk the default would lose events that a test counts.
+	j := journal.Options{Dir: r.dir, SegmentBytes: 1 << 20, Patience: time.Minute, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o, &j)
 	}
@@ -211,7 +212,7 @@ func dial(t testing.TB, addr string) *rawClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return &rawClient{t, conn, bufio.NewReaderSize(conn, 1<<16)}
