@@ -35,6 +35,7 @@ const (
 
 	// lingerTimeout is how long a drain waits for the next request of a kept connection, to answer it with "Connection: close".
 	lingerTimeout = 500 * time.Millisecond
+	lingerTick    = time.Millisecond
 
 	// ownFiles is how many open files are not for connections: the journal's next segment must never fail because of them.
 	ownFiles = 256
@@ -255,13 +256,12 @@ func (s *Server) end(ctx context.Context, errs ...error) error {
 	return nil // what is left are listeners that were closed already
 }
 
-// linger waits until no connection is open, lingerTimeout at most.
+// linger waits until no connection is open, lingerTimeout at most. It counts its looks instead of asking the clock: on a machine that stands still for a while requests wait
+// in their sockets, and when it goes on, who was about to send has had no time to.
 func linger(ctx context.Context, http *fasthttp.Server) {
-	ctx, cancel := context.WithTimeout(ctx, lingerTimeout)
-	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
+	tick := time.NewTicker(lingerTick)
 	defer tick.Stop()
-	for http.GetCurrentConcurrency() > 0 {
+	for looks := 0; http.GetCurrentConcurrency() > 0 && looks < int(lingerTimeout/lingerTick); looks++ {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
