@@ -16,7 +16,7 @@ import (
 )
 
 func (r *rig) deadline() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	r.Cleanup(cancel)
 	return ctx
 }
