@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-const kafkaAway = "  consumers: [kafka]\nkafka:\n  brokers: [127.0.0.1:1]\n"
+const kafkaAway = "  consumers: [kafka]\nkafka:\n  brokers: [127.0.0.1:1]\ndrain_timeout: 5s\n"
 
 // An edge whose brokers are away redirects, says so, stays ready, and ends without a fault; its events stay in the journal.
 func TestKafkaAwayIsOnlyTold(t *testing.T) {
