@@ -127,7 +127,7 @@ func liveAndDie(t *testing.T, dir string, life int, c *consumer, acknowledged ma
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	kill := 200 + rand.IntN(800)
+	kill := 500 + rand.IntN(500) // ten lives make the records that are wanted in the end, wherever in them the kills fall
 	lines := bufio.NewScanner(out)
 	for n := 0; lines.Scan(); n++ {
 		acknowledged[lines.Text()] = true
