@@ -152,7 +152,7 @@ func send(ts *testscript.TestScript, _ bool, args []string) {
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	want := regexp.MustCompile("(?m)" + args[1])
 	var body string
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if _, body = ask(ts, args[0]); want.MatchString(body) != neg {
 			return
 		}
@@ -212,7 +212,7 @@ func post(client *http.Client, url, body string) string {
 
 func unload(ts *testscript.TestScript, _ bool, _ []string) {
 	p := ts.Value(running).(*process)
-	for deadline := time.Now().Add(30 * time.Second); p.answered.Load() < 20 && !p.failed() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); p.answered.Load() < 20 && !p.failed() && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	p.stop.Store(true)
@@ -223,7 +223,7 @@ func unload(ts *testscript.TestScript, _ bool, _ []string) {
 }
 
 func waitClosed(ts *testscript.TestScript) {
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		c, err := net.Dial("tcp", address(ts))
 		if err != nil {
 			return
@@ -267,7 +267,7 @@ func stall(ts *testscript.TestScript, _ bool, _ []string) {
 	})
 	select {
 	case <-begun:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		ts.Fatalf("no connection to %s", addr)
 	}
 }
@@ -278,7 +278,7 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func ask(ts *testscript.TestScript, url string) (int, string) {
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(url)
 	ts.Check(err)
 	defer response.Body.Close()

@@ -84,7 +84,7 @@ func (s *source) add(t tester, n int) {
 func testOptions(s *source, dir string, b broker) Options {
 	return Options{
 		Connection: Connection{Topic: "t"}, Journal: s.dir, Consumer: "ship", Dir: dir, broker: b, BatchBytes: 1 << 10, Delay: time.Millisecond,
-		SaveEvery: 2 * time.Millisecond, Drain: time.Second, stallAfter: 5 * time.Millisecond,
+		SaveEvery: 2 * time.Millisecond, Drain: time.Minute, stallAfter: 5 * time.Millisecond,
 		pauses: pauses{first: 10 * time.Microsecond, last: 100 * time.Microsecond, stuck: time.Millisecond},
 	}
 }

@@ -70,7 +70,7 @@ func readAnswer(t *testing.T, answers *bufio.Reader, want int) *http.Response {
 // poll asks until is true.
 func poll(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !is() {
 		if time.Now().After(deadline) {
 			t.Fatal("never: " + what)

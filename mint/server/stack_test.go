@@ -93,10 +93,10 @@ func (s *stack) serve() {
 	done := make(chan error, 1)
 	go func() { done <- s.server.Serve(l) }()
 	transport := &http.Transport{DisableCompression: true}
-	s.client = &http.Client{Transport: transport, Timeout: 30 * time.Second}
+	s.client = &http.Client{Transport: transport, Timeout: 2 * time.Minute}
 	s.t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.server.Shutdown(ctx); err != nil {
 			s.t.Errorf("shutdown: %v", err)

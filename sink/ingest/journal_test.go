@@ -115,7 +115,7 @@ func TestJournalDirectoryIsWiped(t *testing.T) {
 	w = openWriter(t, dir)
 	defer closeWriter(t, w)
 	appendClicks(t, w, "a", "c")
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	got := 0
 	for got == 0 && time.Now().Before(deadline) { // the reader looks at the directory again when nothing comes
 		got = drain(t, s, j)
@@ -300,7 +300,7 @@ func TestPositionOfAnEarlierLife(t *testing.T) {
 	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
+	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
 		if _, err := w.Append(big, offsets[:]...); err == nil {
 			return
 		} else if time.Now().After(deadline) {
