@@ -86,14 +86,29 @@ func ensureJars(ctx context.Context, dir string, progress io.Writer) error {
 	}
 	fmt.Fprintf(progress, "kafka: fetching %d jars (44 MB) through Maven into %s, once\n", strings.Count(jarSums, "\n"), dir)
 	jars := filepath.Join(work, "jars")
-	fetch := exec.CommandContext(ctx, mvn, "-q", "-B", "-f", filepath.Join(work, "pom.xml"), "dependency:copy-dependencies", "-DoutputDirectory="+jars)
-	if text, err := fetch.CombinedOutput(); err != nil {
-		return fmt.Errorf("kafka: mvn dependency:copy-dependencies: %w\n%s", err, text)
+	if err := fetchJars(ctx, mvn, filepath.Join(work, "pom.xml"), jars); err != nil {
+		return err
 	}
 	if err := checkJars(jars, jarSums); err != nil {
 		return err
 	}
 	return os.Rename(jars, dir)
+}
+
+// fetchTries is how often Maven is asked: a repository may fail to answer once, and what came before then is in Maven's folder.
+const fetchTries = 3
+
+// fetchJars has Maven put the jars that the project file names into dir.
+func fetchJars(ctx context.Context, mvn, project, dir string) (err error) {
+	for range fetchTries {
+		var text []byte
+		text, err = exec.CommandContext(ctx, mvn, "-q", "-B", "-f", project, "dependency:copy-dependencies", "-DoutputDirectory="+dir).CombinedOutput()
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		err = fmt.Errorf("kafka: mvn dependency:copy-dependencies, %d times: %w\n%s", fetchTries, err, text)
+	}
+	return err
 }
 
 // lock waits for a file's lock. The file stays.

@@ -38,7 +38,7 @@ func long(t *testing.T) {
 // startTest starts a cluster for a test. Without Java or Maven a test can tell nothing: on a person's machine that is said loudly, in CI it is a failure.
 func startTest(t testing.TB, o Options) *Cluster {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // the jars may have to be fetched
 	defer cancel()
 	_, measuring := t.(*testing.B)
 	o.Dir, o.Jars, o.Light, o.HeapMB = t.TempDir(), testJars(t), !measuring, 384

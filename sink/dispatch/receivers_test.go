@@ -95,14 +95,27 @@ func (l *language) start(t *testing.T, env ...string) (url string, complaints fu
 	if err := os.CopyFS(dir, os.DirFS("testdata/receivers")); err != nil {
 		t.Fatal(err)
 	}
+	var why string
+	for range 3 { // a registry may fail to answer once
+		if why = l.fetch(dir); why == "" {
+			return l.serve(t, dir, env)
+		}
+		t.Log(why)
+	}
+	missing(why)
+	return "", nil
+}
+
+// fetch installs the receiver's packages in dir, and says why it could not.
+func (l *language) fetch(dir string) (why string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	install := exec.CommandContext(ctx, l.install[0], l.install[1:]...)
 	install.Dir = dir
 	if out, err := install.CombinedOutput(); err != nil {
-		missing(fmt.Sprintf("%s: %v\n%s", strings.Join(l.install, " "), err, out))
+		return fmt.Sprintf("%s: %v\n%s", strings.Join(l.install, " "), err, out)
 	}
-	return l.serve(t, dir, env)
+	return ""
 }
 
 // serve runs the receiver until complaints is called, which gives what it said on stderr, or the test ends.
