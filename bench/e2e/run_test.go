@@ -149,10 +149,17 @@ func (s *session) curl() *http.Request {
 func (s *session) visit() {
 	s.t.Helper()
 	s.saw(`(?m)^Waypost is ready\.$`)
-	response, err := http.DefaultTransport.RoundTrip(s.curl())
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	var response *http.Response
+	wait(s.t, "mint to have time", func() (answered bool) { // on a busy machine it says 503 rather than be late
+		var err error
+		if response, err = http.DefaultTransport.RoundTrip(s.curl()); err != nil {
+			s.t.Fatal(err)
+		}
+		if answered = response.StatusCode != http.StatusServiceUnavailable; !answered {
+			response.Body.Close()
+		}
+		return answered
+	})
 	defer response.Body.Close()
 	var answer struct {
 		Data map[string]string `json:"data"`
