@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -152,15 +151,14 @@ func (s *sinks) records(ctx context.Context, topic string) (all []kafka.Message)
 	return all
 }
 
-// freeAddress is an address at which nobody listens, until somebody does.
+// freeAddress is an address at which nobody listens, until somebody does: below the ports that the kernel gives to outgoing connections, so that none of these has it then.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := drawPort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 func endpointYAML(id, url string) string {
@@ -172,7 +170,7 @@ func endpointYAML(id, url string) string {
 func TestWebhooksOnKafka(t *testing.T) {
 	long(t)
 	s := newSinks(t, 1, 3)
-	ctx := deadline(t, 5*time.Minute)
+	ctx := deadline(t, 8*time.Minute)
 	stumbles, gone := 0, true
 	var mu sync.Mutex
 	here := newHooks(t, "127.0.0.1:0", func(path string) int {
@@ -314,7 +312,7 @@ func (s *sinks) acceptedAttempts(ctx context.Context) map[string]bool {
 func TestWebhooksMoveWithThePartitions(t *testing.T) {
 	long(t)
 	s := newSinks(t, 1, 4)
-	ctx := deadline(t, 4*time.Minute)
+	ctx := deadline(t, 8*time.Minute)
 	here := newHooks(t, "127.0.0.1:0", func(string) int { return http.StatusOK }, "/good")
 	s.endpoints = endpointYAML("good", here.server.URL())
 	first, second := s.sink(t.TempDir()), s.sink(t.TempDir())
