@@ -32,7 +32,7 @@ func produce(ctx context.Context, at []string, transport *kafka.Transport, value
 
 // newTransport forgets metadata after a second, so that a new leader is found.
 func newTransport(t *testing.T) *kafka.Transport {
-	transport := &kafka.Transport{MetadataTTL: time.Second, DialTimeout: 2 * time.Second}
+	transport := &kafka.Transport{MetadataTTL: time.Second, DialTimeout: 10 * time.Second}
 	t.Cleanup(transport.CloseIdleConnections)
 	return transport
 }
@@ -60,7 +60,7 @@ func deadline(t *testing.T, d time.Duration) context.Context {
 
 func TestThreeNodesKeepServingWhenTheLeaderDies(t *testing.T) {
 	c := startTest(t, Options{Nodes: 3})
-	ctx := deadline(t, 2*time.Minute)
+	ctx := deadline(t, 5*time.Minute)
 	if running := c.Running(); len(running) != 3 || len(c.Bootstrap()) != 3 {
 		t.Fatalf("running %v, bootstrap %v", running, c.Bootstrap())
 	}
@@ -108,7 +108,7 @@ func TestThreeNodesKeepServingWhenTheLeaderDies(t *testing.T) {
 
 func TestAPausedNodeAnswersNobodyUntilContinued(t *testing.T) {
 	c := startTest(t, Options{})
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t, 3*time.Minute)
 	if err := c.Pause(1); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func clientTLS(t *testing.T, c *Cluster, withCertificate bool) *tls.Config {
 
 func TestSecuredListeners(t *testing.T) {
 	c := startTest(t, Options{Secure: true, Users: []User{{"writer", "right"}, {"stranger", "also-right"}}, Authorizer: true})
-	ctx := deadline(t, 2*time.Minute)
+	ctx := deadline(t, 5*time.Minute)
 	if err := c.CreateTopic(ctx, topic, 1, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -186,6 +186,11 @@ func TestSecuredListeners(t *testing.T) {
 			transport := newTransport(t)
 			transport.TLS, transport.SASL = way.tls, way.sasl
 			err := produce(ctx, c.Addresses(way.listener), transport, way.name)
+			for err != nil && !way.refused && ctx.Err() == nil { // a node learns a moment later what the controller has taken: topics, and who may do what
+				t.Log(err)
+				time.Sleep(100 * time.Millisecond)
+				err = produce(ctx, c.Addresses(way.listener), transport, way.name)
+			}
 			if (err != nil) != way.refused {
 				t.Errorf("produce: %v; want refused: %v", err, way.refused)
 			}

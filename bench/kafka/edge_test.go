@@ -36,6 +36,7 @@ type visitors struct {
 
 	mu       sync.Mutex
 	sent     int
+	failed   int // nobody listened, or who did died
 	answered map[int]bool
 }
 
@@ -85,7 +86,10 @@ func (v *visitors) click() {
 	}
 	response, err := v.http.RoundTrip(request)
 	if err != nil {
-		return // nobody listens, or it died: not answered
+		v.mu.Lock()
+		v.failed++
+		v.mu.Unlock()
+		return
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusFound {
@@ -95,6 +99,25 @@ func (v *visitors) click() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.answered[number] = true
+}
+
+// awaitFailure waits until a click has met nobody.
+func (v *visitors) awaitFailure(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		v.mu.Lock()
+		failed := v.failed
+		v.mu.Unlock()
+		if failed > 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("no click has met a dead edge: %w", ctx.Err())
+		}
+	}
 }
 
 // record is what a reader gets, whatever program it reads with.
@@ -214,7 +237,7 @@ func (v *visitors) check(records []record) (repeated int) {
 // A real edge on a real broker: what it answered is in the topic, also when the broker dies under it, and when it dies itself with events that were never shipped.
 func TestEdgeShipsWhatItAnswers(t *testing.T) {
 	cluster := startTest(t, Options{})
-	ctx := deadline(t, 4*time.Minute)
+	ctx := deadline(t, 8*time.Minute)
 	if err := cluster.CreateTopic(ctx, eventsTopic, eventsPartitions, map[string]string{"message.timestamp.type": "LogAppendTime"}); err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +271,9 @@ func TestEdgeShipsWhatItAnswers(t *testing.T) {
 	v.visit(time.Second, func() error { return awaitReady(ctx, edge, "") })
 
 	// Dead with a backlog: SIGKILL while the broker is away.
-	v.visit(2*time.Second, func() error { return errors.Join(cluster.Kill(1), awaitReady(ctx, edge, "kafka: "), edge.Kill()) })
+	v.visit(time.Second, func() error {
+		return errors.Join(cluster.Kill(1), awaitReady(ctx, edge, "kafka: "), edge.Kill(), v.awaitFailure(ctx))
+	})
 	if err := cluster.Start(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +308,7 @@ func TestEdgeShipsWhatItAnswers(t *testing.T) {
 
 // awaitReady waits until /readyz, which must stay 200, holds text, or, with an empty one, no reason.
 func awaitReady(ctx context.Context, edge *stack.Process, text string) error {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
