@@ -201,14 +201,19 @@ func (w *checkCase) retention() {
 			"cleanup.policy": "compact", "retention.ms": "3600000", "retention.bytes": "1000000", "message.timestamp.type": "CreateTime", "unclean.leader.election.enable": "true", "max.message.bytes": "1000",
 		})
 		tenants := &configs.Tenants{List: []*configs.Tenant{{Number: 1, RetentionDays: 7}, {Number: 2, RetentionDays: 60}}}
-		problems := broker.Check(t.Context(), way, broker.Sink, broker.Topics(k, tenants), "")
-		const how = "kafka-configs.sh --bootstrap-server "
-		wantLines(t, problems, []string{
+		want := []string{
 			"waypost.events: cleanup.policy = compact: must be delete: ", "waypost.events: retention.ms = 3600000 (1h0m0s): must be at least 604800000 (7d): ",
 			"waypost.events: retention.bytes = 1000000 bytes: must be -1 (no bound): ", "waypost.events: message.timestamp.type = CreateTime: must be LogAppendTime: ",
 			"waypost.events: unclean.leader.election.enable = true: must be false: ", "waypost.events: max.message.bytes = 1000 bytes: must be at least 1048588 bytes: ",
 			"waypost.unique: retention.ms = 5097600000 (59d): must be at least 6393600000 (74d): ",
-		})
+		}
+		var problems []broker.Problem
+		// A node tells of settings a moment after the controller has taken them.
+		for ctx := deadline(t, time.Minute); len(problems) != len(want) && ctx.Err() == nil; {
+			problems = broker.Check(ctx, way, broker.Sink, broker.Topics(k, tenants), "")
+		}
+		const how = "kafka-configs.sh --bootstrap-server "
+		wantLines(t, problems, want)
 		for _, p := range problems {
 			if !strings.HasPrefix(p.How, how) {
 				t.Errorf("no command mends it: %s", p)

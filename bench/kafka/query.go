@@ -46,7 +46,7 @@ func knows(m *kafka.MetadataResponse, n int) bool {
 
 // client talks to one node, with nothing remembered of earlier answers: kafka-go answers Metadata out of its transport's memory.
 func (c *Cluster) client(n int) (*kafka.Client, func()) {
-	transport := &kafka.Transport{ClientID: "waypost-bench", DialTimeout: time.Second}
+	transport := &kafka.Transport{ClientID: "waypost-bench", DialTimeout: 10 * time.Second}
 	client := &kafka.Client{Addr: kafka.TCP(c.Bootstrap()[n-1]), Timeout: 10 * time.Second, Transport: transport}
 	return client, transport.CloseIdleConnections
 }
