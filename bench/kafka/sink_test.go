@@ -198,7 +198,7 @@ journals: []
 store: store
 batch_records: 500
 dispatch: {allow: [127.0.0.0/8], timeout: 20s, retries: [1s, 1s, 2s, 4s%s]}
-kafka: {brokers: ["%s"], replication: 1, min_insync: 1, partitions: %d, request_timeout: 3s}
+kafka: {brokers: ["%s"], replication: 1, min_insync: 1, partitions: %d, request_timeout: 10s}
 `, strings.Repeat(", 8s", 40), strings.Join(s.cluster.Bootstrap(), `", "`), s.partitions) // on no machine are the retries over before an endpoint that is late has come
 	for name, text := range map[string]string{"sink.yaml": settings, "tenants.yaml": tenants} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
