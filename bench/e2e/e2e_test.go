@@ -27,7 +27,7 @@ var programs string
 func TestMain(m *testing.M) { stacktest.Main(m, &programs) }
 
 // patience bounds every wait; on a busy machine things are slow, not wrong.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // house is a running stack with a receiver.
 type house struct {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -68,7 +69,9 @@ func TestMigrate(t *testing.T) {
 	anyHost := func(_ string, endpoints []stack.Endpoint) []stack.Tenant {
 		return []stack.Tenant{{Number: 1, Name: "demo", Secrets: []string{demo.OutreachSecret}, Endpoints: endpoints, Keys: stack.Keys{"any_host": true}}}
 	}
-	h := openAt(t, dir, stack.Config{Sink: stack.Keys{"dispatch": stack.Keys{"retries": []string{"2s", "2s", "2s", "2s", "2s", "2s", "2s", "2s", "2s", "2s"}}}}, anyHost, func(path string) int {
+	// Retried soon, and for longer than any machine needs: what is refused on either side of the migration is neither given up nor put off by a format's minutes.
+	dispatch := stack.Keys{"retries": slices.Repeat([]string{"2s"}, 90)}
+	h := openAt(t, dir, stack.Config{Sink: stack.Keys{"dispatch": dispatch}}, anyHost, func(path string) int {
 		if path == "/postmark" && refuse.Load() {
 			return http.StatusServiceUnavailable
 		}
@@ -88,7 +91,7 @@ func TestMigrate(t *testing.T) {
 
 	receiver := h.receiver
 	h.Stack.Close()
-	again, err := stack.New(stack.Config{Dir: dir, Bin: programs, Kafka: block, Sink: stack.Keys{"store": filepath.Join(dir, "store-kafka")}})
+	again, err := stack.New(stack.Config{Dir: dir, Bin: programs, Kafka: block, Sink: stack.Keys{"store": filepath.Join(dir, "store-kafka"), "dispatch": dispatch}})
 	if err != nil {
 		t.Fatal(err)
 	}
