@@ -241,7 +241,7 @@ func (s *Stack) Run(ctx context.Context, program string, args ...string) ([]byte
 }
 
 // StopWithin is how long Stop waits for each program.
-const StopWithin = 20 * time.Second
+const StopWithin = time.Minute
 
 // Stop ends the programs in order: mint (no new links), the edges (no new events), the sinks (what was decided goes out). What does not
 // end in time is killed; the first error is returned.
