@@ -249,7 +249,8 @@ func (k *memory) ruled(t testing.TB) (lines []string, repeated int) {
 // fill appends events over many days, so that floors move and keys leave.
 func (k *memory) fill(random *rand.Rand, n int) {
 	for range n {
-		sequence := uint64(len(k.topics["events"]) + 1)
+		events, _ := k.Span(context.Background(), "events", 0)
+		sequence := uint64(events.End + 1)
 		day := int(sequence) / 4
 		mail := day*3 + random.IntN(6)
 		labels := event.Labels(0)
