@@ -83,12 +83,16 @@ type Dispatch struct {
 	BodyTimeout    time.Duration `yaml:"body_timeout"`
 
 	Concurrency int             `yaml:"concurrency"` // attempts under way per endpoint
+	Rate        int             `yaml:"rate"`        // attempts that begin in a second per endpoint; 0: no limit
 	Window      int             `yaml:"window"`      // deliveries in memory per endpoint
 	Retries     []time.Duration `yaml:"retries"`     // waits between attempts; empty: the format's own schedule
 	MarkEvery   time.Duration   `yaml:"mark_every"`  // how long a finished delivery may be unmarked on disk; 50 ms
 
 	AttemptsDays  int   `yaml:"attempts_days"`  // how long finished attempts are kept in the store; 0: none is
 	AttemptsBytes int64 `yaml:"attempts_bytes"` // and how much of them; 0: none is
+
+	BreakerFailures int           `yaml:"breaker_failures"` // in a row, after which an endpoint gets only probes; 0: never
+	BreakerLongest  time.Duration `yaml:"breaker_longest"`  // between two probes
 
 	Allow        []outbound.Allowed `yaml:"allow"`         // where webhooks may go besides public addresses
 	Ports        []int              `yaml:"ports"`         // of receivers that allow does not name
@@ -134,7 +138,9 @@ type Endpoint struct {
 	StandardSecrets []Secret `yaml:"standard_secrets"` // whsec_...: Standard Webhooks' headers beside any format, with a signature for each
 	User            string   `yaml:"user"`             // Basic auth
 	Password        Secret   `yaml:"password"`
-	Headers         []Header `yaml:"headers"` // beside the format's own
+	Headers         []Header `yaml:"headers"`     // beside the format's own
+	Concurrency     int      `yaml:"concurrency"` // attempts under way; 0: dispatch's
+	Rate            int      `yaml:"rate"`        // attempts that begin in a second; 0: dispatch's
 }
 
 // Header is a header of an endpoint's requests.

@@ -68,12 +68,16 @@ func DefaultSink() Sink {
 			BodyTimeout:    2 * time.Second,
 
 			Concurrency: 16,
+			Rate:        0,
 			Window:      1000,
 			Retries:     nil,
 			MarkEvery:   50 * time.Millisecond,
 
 			AttemptsDays:  7,
 			AttemptsBytes: 256 * mib,
+
+			BreakerFailures: 10,
+			BreakerLongest:  time.Minute,
 
 			Allow:        nil,
 			Ports:        []int{80, 443, 8080, 8443},

@@ -30,6 +30,8 @@ func (e *Endpoint) group() group {
 			})},
 			{"password", secretIn(&e.Password, secretTextWant, isSecretText)},
 			{"headers", list[Header]{&e.Headers, func(h *Header) value { return h.group() }, "headers", 20}},
+			{"concurrency", numberIn(&e.Concurrency, 0, mostAtOnce)},
+			{"rate", numberIn(&e.Rate, 0, mostASecond)},
 		},
 		check: e.check,
 	}

@@ -151,17 +151,26 @@ func (d *Dispatch) group() group {
 		{"tls_timeout", attemptTime(&d.TLSTimeout)},
 		{"headers_timeout", attemptTime(&d.HeadersTimeout)},
 		{"body_timeout", attemptTime(&d.BodyTimeout)},
-		{"concurrency", numberIn(&d.Concurrency, 1, 10_000)},
+		{"concurrency", numberIn(&d.Concurrency, 1, mostAtOnce)},
+		{"rate", numberIn(&d.Rate, 0, mostASecond)},
 		{"window", numberIn(&d.Window, 1, 1_000_000)},
 		{"retries", list[time.Duration]{&d.Retries, retryWait, "waits", 100}},
 		{"mark_every", durationIn(&d.MarkEvery, time.Millisecond, 10*time.Second)},
 		{"attempts_days", numberIn(&d.AttemptsDays, 0, 3650)},
 		{"attempts_bytes", bytesIn(&d.AttemptsBytes, 0, 16*tib)},
+		{"breaker_failures", numberIn(&d.BreakerFailures, 0, 10_000)},
+		{"breaker_longest", durationIn(&d.BreakerLongest, 100*time.Millisecond, 1*day)},
 		{"allow", list[outbound.Allowed]{&d.Allow, allowed, "networks and hosts", 1000}},
 		{"ports", list[int]{&d.Ports, func(n *int) value { return numberIn(n, 1, 65535) }, "ports", 100}},
 		{"require_https", boolean(&d.RequireHTTPS)},
 	}}
 }
+
+// Bounds of an endpoint's limits, in dispatch and of its own.
+const (
+	mostAtOnce  = 10_000
+	mostASecond = 1_000_000
+)
 
 func attemptTime(d *time.Duration) value { return durationIn(d, 10*time.Millisecond, 10*time.Minute) }
 

@@ -33,7 +33,7 @@ func (a *accepted) answer(_ int, w http.ResponseWriter, r *http.Request) {
 	a.counts[r.Header.Get("webhook-id")]++
 }
 
-// Windows that are too small, memory that others hold, receivers that fail at random, restarts and crashes at any moment: in the end every
+// Windows that are too small, memory that others hold, rates, breakers that open at once, receivers that fail at random, restarts and crashes at any moment: in the end every
 // endpoint has taken every delivery, once where nothing crashed.
 func TestEverythingArrives(t *testing.T) {
 	for seed := range uint64(8) {
@@ -50,13 +50,17 @@ func everythingArrives(t *testing.T, seed uint64) {
 		Timeout: quickly, Concurrency: 1 + random.IntN(4), Window: 1 + random.IntN(8), MarkEvery: time.Millisecond,
 		Retries: slices.Repeat([]time.Duration{time.Duration(random.IntN(3000)) * time.Microsecond}, 60_000),
 		Allow:   outbound.ThisMachine(),
+
+		BreakerFailures: random.IntN(4), BreakerLongest: time.Duration(1+random.IntN(5)) * time.Millisecond,
 	}
 	var endpoints []configs.Endpoint
 	var takers []*accepted
 	for i := range 1 + random.IntN(3) {
 		a := &accepted{random: rand.New(rand.NewPCG(seed, uint64(i+2))), share: random.Float64() * 0.5, counts: map[string]int{}}
 		takers = append(takers, a)
-		endpoints = append(endpoints, endpointTo(numbered("e", i), receive(t, a.answer).URL, "standard"))
+		e := endpointTo(numbered("e", i), receive(t, a.answer).URL, "standard")
+		e.Concurrency, e.Rate = random.IntN(6), random.IntN(2)*(500+random.IntN(2000))
+		endpoints = append(endpoints, e)
 	}
 	crashes, share := random.IntN(2) == 0, int64(1+random.IntN(4000))
 	files := fresh()
@@ -82,6 +86,13 @@ func everythingArrives(t *testing.T, seed uint64) {
 		h.next = next
 	}
 	h.settle()
+	for _, e := range h.all {
+		until(t, "every pass is given back", func() bool {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			return !e.refilling && e.gate.Running() == 0
+		})
+	}
 	if memory, held := h.memory.Load(), h.inMemory.Load(); memory != 0 || held != 0 {
 		t.Errorf("%d bytes and %d deliveries still count as held", memory, held)
 	}

@@ -45,20 +45,19 @@ type Options struct {
 
 // Dispatcher delivers webhooks. It is ingest's Outbox.
 type Dispatcher struct {
-	store       *store.Store
-	tenants     map[uint32][]*endpoint // never changes
-	all         []*endpoint
-	sender      *attempt.Sender
-	attempts    *retention
-	metrics     *metrics.Set
-	log         *slog.Logger
-	now         func() time.Time
-	failed      func(error)
-	settings    configs.Dispatch
-	window      int
-	concurrency int
-	maxDead     int
-	share       int64 // of memory
+	store    *store.Store
+	tenants  map[uint32][]*endpoint // never changes
+	all      []*endpoint
+	sender   *attempt.Sender
+	attempts *retention
+	metrics  *metrics.Set
+	log      *slog.Logger
+	now      func() time.Time
+	failed   func(error)
+	settings configs.Dispatch
+	window   int
+	maxDead  int
+	share    int64 // of memory
 
 	context  context.Context // of attempts
 	cancel   context.CancelFunc
@@ -97,7 +96,7 @@ func New(o Options) (*Dispatcher, error) {
 	d := &Dispatcher{
 		store: o.Store, metrics: o.Metrics, log: o.Logger, now: o.Now, failed: o.Failed, settings: o.Settings,
 		tenants: map[uint32][]*endpoint{},
-		window:  max(o.Settings.Window, 1), concurrency: max(o.Settings.Concurrency, 1), maxDead: o.maxDeadLetters, share: o.sharedMemory,
+		window:  max(o.Settings.Window, 1), maxDead: o.maxDeadLetters, share: o.sharedMemory,
 		refills: make(chan struct{}, refillsAtOnce), marks: make(chan mark, marksAtOnce), marked: make(chan struct{}),
 	}
 	d.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, o.Now)
@@ -127,7 +126,7 @@ func (d *Dispatcher) newEndpoint(tenant *configs.Tenant, c configs.Endpoint) (*e
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoint{d: d, Target: target, prefix: store.DuePrefix(tenant.Number, c.ID), held: map[place]int64{}}
+	e := &endpoint{d: d, Target: target, gate: target.NewGate(d.settings), prefix: store.DuePrefix(tenant.Number, c.ID), held: map[place]int64{}}
 	return e, e.readHealth()
 }
 

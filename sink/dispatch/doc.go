@@ -8,7 +8,7 @@
 //	                   ▼                 ▼              │ refill, when due       │ failed: later
 //	                 store  ◀────────────────────────────────────────────────────┘
 //
-// Every endpoint stands for itself: its own window, its own limit of attempts under way, its own timer. There is no queue that two of them
+// Every endpoint stands for itself: its own window, its own limits of attempts and breaker (see package gate), its own timers. There is no queue that two of them
 // share, and the memory that they share keeps room for what each can have under way. No goroutine belongs to an endpoint that has nothing to do.
 //
 // Rejected: one queue with workers (a slow endpoint takes them all); one goroutine an endpoint (ten thousand of them, mostly idle); retries

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"waypost/sink/dispatch/attempt"
+	"waypost/sink/dispatch/gate"
 	"waypost/sink/internal/store"
 )
 
@@ -20,7 +21,8 @@ type item struct {
 // Invariants, under mu:
 //   - held has every delivery that is in memory in any form: admitted and not committed yet, queued, under way, finished and not marked yet.
 //   - every delivery of the store that is not held stands at or behind cursor, if behind; there is none if not behind.
-//   - a place leaves held only when the store no longer has it, and not while a refill reads an older view of the store.
+//   - a place leaves held when the store no longer has it, and then not while a refill reads an older view of the store; or with cursor moved back to it.
+//   - gate has as many passes out as attempts are under way. While its breaker is open at most one delivery is queued, for the next probe; the others stand in the store.
 //
 // So nothing is loaded twice, and nothing is forgotten: whoever takes a delivery out of memory without finishing it moves cursor back.
 type endpoint struct {
@@ -34,7 +36,8 @@ type endpoint struct {
 	mu        sync.Mutex
 	queue     []*item // due now, oldest first
 	held      map[place]int64
-	running   int // attempts under way
+	gate      *gate.Gate
+	wake      *time.Timer // for when the gate lets something begin
 	behind    bool
 	cursor    place
 	refilling bool
@@ -57,10 +60,10 @@ func (e *endpoint) admit(p place, bytes int64, now uint64) bool {
 // reserveLocked takes a place in the window. As many as can be under way at once need no share of the common memory, so that endpoints which
 // fill it cannot stop the others.
 func (e *endpoint) reserveLocked(p place, bytes int64) bool {
-	if len(e.held) >= e.d.window {
+	if len(e.held) >= e.windowLocked() {
 		return false
 	}
-	if len(e.held) < e.d.concurrency {
+	if len(e.held) < e.gate.Limits().Concurrency {
 		bytes = 0
 	} else if !e.d.takeMemory(bytes) {
 		return false
@@ -68,6 +71,14 @@ func (e *endpoint) reserveLocked(p place, bytes int64) bool {
 	e.held[p] = bytes
 	e.d.inMemory.Add(1)
 	return true
+}
+
+// windowLocked is how many deliveries may be in memory: with an open breaker no more than the next probe.
+func (e *endpoint) windowLocked() int {
+	if e.gate.Open() {
+		return 1
+	}
+	return e.d.window
 }
 
 // push queues an admitted delivery; its batch is on disk.
@@ -78,11 +89,62 @@ func (e *endpoint) push(it *item) {
 }
 
 func (e *endpoint) pushLocked(it *item) {
+	if e.gate.Open() && len(e.queue) > 0 { // it was admitted before the breaker opened
+		e.evictLocked(it)
+		return
+	}
 	e.queue = append(e.queue, it)
-	if e.running < e.d.concurrency && !e.stopped {
-		e.running++
+	e.startLocked()
+}
+
+// evictLocked leaves a delivery to the store.
+func (e *endpoint) evictLocked(it *item) {
+	e.dropLocked(it.place)
+	e.spillLocked(it.place)
+}
+
+// startLocked begins attempts, as many as the gate lets through, or sets the timer for when it will.
+func (e *endpoint) startLocked() {
+	for {
+		it, pass := e.nextLocked()
+		if it == nil {
+			return
+		}
 		e.d.work.Add(1)
-		go e.attempts()
+		go e.attempts(it, pass)
+	}
+}
+
+// nextLocked takes the oldest delivery out of the queue, if an attempt may begin now.
+func (e *endpoint) nextLocked() (*item, gate.Pass) {
+	if len(e.queue) == 0 || e.stopped {
+		return nil, gate.None
+	}
+	pass, wait := e.gate.Begin(e.d.now())
+	if pass == gate.None {
+		if wait > 0 { // else the end of an attempt asks again
+			setTimer(&e.wake, wait, e.start)
+		}
+		return nil, gate.None
+	}
+	it := e.queue[0]
+	e.queue[0] = nil
+	e.queue = e.queue[1:]
+	return it, pass
+}
+
+func (e *endpoint) start() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.startLocked()
+}
+
+// setTimer lets do be called after a time, once, however often it is set before.
+func setTimer(t **time.Timer, after time.Duration, do func()) {
+	if after = min(after, longestSleep); *t == nil {
+		*t = time.AfterFunc(after, do)
+	} else {
+		(*t).Reset(after)
 	}
 }
 
@@ -133,15 +195,10 @@ func (e *endpoint) lookLocked() {
 	}
 	now := e.d.micros()
 	if e.cursor.due > now {
-		sleep := min(time.Duration(e.cursor.due-now)*time.Microsecond, longestSleep)
-		if e.timer == nil {
-			e.timer = time.AfterFunc(sleep, e.look)
-		} else {
-			e.timer.Reset(sleep)
-		}
+		setTimer(&e.timer, time.Duration(min(e.cursor.due-now, uint64(longestSleep.Microseconds())))*time.Microsecond, e.look)
 		return
 	}
-	if len(e.queue) > 0 && len(e.held) > e.d.window/2 || len(e.held) >= e.d.window {
+	if window := e.windowLocked(); len(e.queue) > 0 && len(e.held) > window/2 || len(e.held) >= window {
 		return // finished will look again
 	}
 	e.refilling = true
@@ -238,22 +295,41 @@ func (e *endpoint) take(p place, value []byte) bool {
 	return true
 }
 
-// attempts is a worker: it lives as long as the queue has something.
-func (e *endpoint) attempts() {
+// attempts is a worker: it lives as long as the queue has something that may begin.
+func (e *endpoint) attempts(it *item, pass gate.Pass) {
 	defer e.d.work.Done()
-	for {
-		e.mu.Lock()
-		if len(e.queue) == 0 || e.stopped {
-			e.running--
-			e.mu.Unlock()
-			return
-		}
-		it := e.queue[0]
-		e.queue[0] = nil
-		e.queue = e.queue[1:]
-		e.mu.Unlock()
-		e.d.attempt(e, it)
+	for it != nil {
+		o := e.d.attempt(e, it)
+		it, pass = e.ended(pass, &o)
 	}
+}
+
+// ended gives a pass back and takes the next one.
+func (e *endpoint) ended(pass gate.Pass, o *attempt.Outcome) (*item, gate.Pass) {
+	e.mu.Lock()
+	change := e.gate.End(e.d.now(), pass, o.Result())
+	switch change.Turn {
+	case gate.Stays:
+	case gate.Opens:
+		for len(e.queue) > 1 { // the oldest stays, as the next probe
+			last := len(e.queue) - 1
+			e.evictLocked(e.queue[last])
+			e.queue[last] = nil
+			e.queue = e.queue[:last]
+		}
+		e.lookLocked()
+	case gate.Closes:
+		e.lookLocked()
+	}
+	it, pass := e.nextLocked()
+	if change.Turn == gate.Closes {
+		e.startLocked()
+	}
+	if !e.stopped {
+		e.d.sender.Tell(e.Target, change, o) // under the lock: closing is told after opening
+	}
+	e.mu.Unlock()
+	return it, pass
 }
 
 // stop lets attempts under way end and begins no other. What is in memory is in the store too.
@@ -261,8 +337,11 @@ func (e *endpoint) stop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stopped = true
-	if e.timer != nil {
-		e.timer.Stop()
+	e.d.sender.Forget(e.Target)
+	for _, t := range []*time.Timer{e.timer, e.wake} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 }
 

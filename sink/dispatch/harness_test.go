@@ -82,18 +82,23 @@ func start(t testing.TB, files *vfs.MemFS, settings configs.Dispatch, endpoints 
 // startSharing is start with a bound of its own on the memory that endpoints share.
 func startSharing(t testing.TB, files *vfs.MemFS, share int64, settings configs.Dispatch, endpoints ...configs.Endpoint) *harness {
 	t.Helper()
+	h := prepare(t, files, Options{
+		Settings: settings, Metrics: metrics.Discard(), Logger: slog.New(slog.DiscardHandler), maxDeadLetters: 10, sharedMemory: share,
+	}, &configs.Tenant{Number: 1, Name: "demo", Stream: "outbound", Endpoints: endpoints})
+	h.Start()
+	return h
+}
+
+// prepare makes a dispatcher with these tenants on what files holds, not started.
+func prepare(t testing.TB, files *vfs.MemFS, o Options, tenants ...*configs.Tenant) *harness {
+	t.Helper()
 	h := &harness{t: t, files: files, next: 1}
-	d, err := New(Options{
-		Store:    memStore(t, files),
-		Tenants:  &configs.Tenants{List: []*configs.Tenant{{Number: 1, Name: "demo", Stream: "outbound", Endpoints: endpoints}}},
-		Settings: settings, Metrics: metrics.Discard(), Logger: slog.New(slog.DiscardHandler),
-		Failed: func(err error) { t.Error(err) }, maxDeadLetters: 10, sharedMemory: share,
-	})
+	o.Store, o.Tenants, o.Failed = memStore(t, files), &configs.Tenants{List: tenants}, func(err error) { t.Error(err) }
+	d, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.Dispatcher = d
-	d.Start()
 	return h
 }
 

@@ -21,12 +21,12 @@ type mark struct {
 }
 
 // attempt sends one delivery and hands on what came of it.
-func (d *Dispatcher) attempt(e *endpoint, it *item) {
+func (d *Dispatcher) attempt(e *endpoint, it *item) attempt.Outcome {
 	o := d.sender.Attempt(d.context, e.Target, attempt.Delivery{
 		ID: it.place.id, Attempts: int(it.delivery.Attempts), Created: time.UnixMicro(int64(it.delivery.Created)), Document: it.delivery.Document,
 	})
 	if o.Cut {
-		return
+		return o
 	}
 	m := mark{endpoint: e, item: it, at: d.micros(), outcome: o}
 	switch {
@@ -36,6 +36,7 @@ func (d *Dispatcher) attempt(e *endpoint, it *item) {
 		m.dead = letter(it, &o)
 	}
 	d.marks <- m
+	return o
 }
 
 func letter(it *item, o *attempt.Outcome) *DeadLetter {

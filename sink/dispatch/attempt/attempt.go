@@ -57,11 +57,12 @@ type Sender struct {
 	log      *slog.Logger
 	now      func() time.Time
 	givenUp  throttle.Every
+	breakers breakers
 }
 
 // NewSender prepares the client that all endpoints share. now is the clock.
 func NewSender(s configs.Dispatch, m *metrics.Set, log *slog.Logger, now func() time.Time) *Sender {
-	return &Sender{settings: s, client: newClient(s), metrics: m, log: log, now: now}
+	return &Sender{settings: s, client: newClient(s), metrics: m, log: log, now: now, breakers: breakers{open: map[*Target]bool{}}}
 }
 
 // Close gives up the connections that are kept.
@@ -116,12 +117,8 @@ func (s *Sender) Attempt(ctx context.Context, t *Target, d Delivery) Outcome {
 
 func (s *Sender) logDead(t *Target, d *Delivery, o *Outcome) {
 	if held, ok := s.givenUp.Allow(time.Now()); ok {
-		reason := o.Reason
-		if o.Refused != "" {
-			reason = "refused: " + string(o.Refused) // logs hold no addresses
-		}
 		s.log.Warn("delivery given up", "tenant", t.Tenant.Number, "endpoint", t.Config.ID, "event", d.ID.String(), "why", o.Word,
-			"attempts", d.Attempts+1, "status", o.Status, "reason", reason, "held_back", held)
+			"attempts", d.Attempts+1, "status", o.Status, "reason", o.logReason(), "held_back", held)
 	}
 }
 

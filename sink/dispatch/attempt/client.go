@@ -38,7 +38,7 @@ func newClient(s configs.Dispatch) *http.Client {
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        idleTimeout,
 		MaxIdleConns:           idleConnections,
-		MaxIdleConnsPerHost:    max(s.Concurrency, 1),
+		MaxIdleConnsPerHost:    idleConnections, // no more stay than the endpoint's gate let be used at once
 		DisableCompression:     true,
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingEvery},

@@ -31,17 +31,16 @@ type Options struct {
 
 // Courier sends the webhooks of the partitions that this sink owns.
 type Courier struct {
-	o           Options
-	cluster     *broker.Cluster
-	log         kafkalog.Log
-	producers   map[string]producer // by topic
-	closers     []func()
-	sender      *attempt.Sender
-	lanes       map[uint32][]*lane // by tenant; never changes
-	window      int
-	concurrency int
-	unique      string
-	retry       []rung // shortest first
+	o         Options
+	cluster   *broker.Cluster
+	log       kafkalog.Log
+	producers map[string]producer // by topic
+	closers   []func()
+	sender    *attempt.Sender
+	lanes     map[uint32][]*lane // by tenant; never changes
+	window    int
+	unique    string
+	retry     []rung // shortest first
 
 	workers  sync.WaitGroup
 	inMemory atomic.Int64 // deliveries in lanes
@@ -67,7 +66,7 @@ type rung struct {
 func New(o Options) (*Courier, error) {
 	c := &Courier{
 		o: o, producers: map[string]producer{}, lanes: map[uint32][]*lane{}, unique: o.Kafka.Topics.Unique,
-		window: max(o.Settings.Window, 1), concurrency: max(o.Settings.Concurrency, 1), active: map[*partition]bool{},
+		window: max(o.Settings.Window, 1), active: map[*partition]bool{},
 	}
 	c.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, time.Now)
 	for _, tenant := range o.Tenants.List {
@@ -76,7 +75,7 @@ func New(o Options) (*Courier, error) {
 			if err != nil {
 				return nil, fmt.Errorf("tenant %s, endpoint %s: %w", tenant.Name, e.ID, err)
 			}
-			c.lanes[tenant.Number] = append(c.lanes[tenant.Number], &lane{Target: target, c: c})
+			c.lanes[tenant.Number] = append(c.lanes[tenant.Number], &lane{Target: target, c: c, gate: target.NewGate(o.Settings)})
 		}
 	}
 	c.retry = ladder(o.Kafka)
@@ -148,10 +147,10 @@ func (c *Courier) Measure() {
 }
 
 // attempt sends one delivery, and hands what came of it to its partition's topics.
-func (c *Courier) attempt(l *lane, j *job) {
+func (c *Courier) attempt(l *lane, j *job) attempt.Outcome {
 	o := c.sender.Attempt(j.owner.sending, l.Target, attempt.Delivery{ID: j.id, Attempts: j.attempts, Created: j.created, Document: j.document})
 	if o.Cut {
-		return
+		return o
 	}
 	l.learn(o.Took)
 	now := time.Now()
@@ -168,6 +167,7 @@ func (c *Courier) attempt(l *lane, j *job) {
 	}
 	fault.Point("dispatch.answered")
 	j.owner.write(out)
+	return o
 }
 
 // reasonOf says why a delivery ended as it did, in a few words.
@@ -202,7 +202,7 @@ func (c *Courier) scheduled(d *delivery, wait time.Duration) topicRecord {
 	return topicRecord{rungFor(c.retry, wait).topic, d.retryRecord()}
 }
 
-// Holds: a delivery that found no room comes again when the endpoint should have come to it, a second later at the earliest. Where that was wrong again and again, or there is
+// Holds: a delivery that found no room, or an open breaker, comes again when the endpoint should have come to it, a second later at the earliest. Where that was wrong again and again, or there is
 // no such endpoint, it waits for twice as long each time.
 const (
 	firstHold   = time.Second
@@ -215,7 +215,11 @@ func (c *Courier) hold(l *lane, j *job) {
 	now := time.Now()
 	wait := firstHold << min(max(j.holds-freeHolds, 0), 11)
 	if l != nil {
-		wait = max(wait, l.putOff(now).Sub(now))
+		if at, probe := l.putOff(now); probe {
+			wait = at.Sub(now)
+		} else {
+			wait = max(wait, at.Sub(now))
+		}
 	}
 	wait = min(wait, longestHold)
 	j.holds++

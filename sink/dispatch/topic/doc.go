@@ -29,4 +29,7 @@
 // A lane takes at most dispatch.window deliveries, and none for longer than two seconds: what finds no room, or waits too long in it, goes to the schedule without having been
 // attempted, until the endpoint should have come to it at the pace that it has shown; where that was wrong several times, for twice as long each time, up to half an hour. So a dead endpoint costs a bounded part of the memory, no reader ever waits for one, and
 // no position stays behind for longer than one attempt may take.
+//
+// While an endpoint's breaker is open (see sink/dispatch/gate) its lane is empty: what is due is put off the same way, but for one delivery that waits for the next probe. Each sink
+// has a breaker of its own for each endpoint, and finds out for itself.
 package topic

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"waypost/sink/dispatch/attempt"
+	"waypost/sink/dispatch/gate"
 )
 
 // longestQueue is how long a delivery waits in a lane before it goes to the schedule.
@@ -18,13 +19,16 @@ type lane struct {
 	*attempt.Target
 	c *Courier
 
-	mu      sync.Mutex
-	queue   []*job // oldest first
-	running int
+	mu    sync.Mutex
+	queue []*job // oldest first
+	gate  *gate.Gate
+	wake  *time.Timer // for when the gate lets something begin
 
 	// What finds no room comes again at the pace at which the endpoint can take it: slot is when the last of them is due.
 	slot time.Time
 	took time.Duration // an attempt, on average
+
+	booked time.Time // the time of the probe for which a delivery waits, while the breaker is open
 }
 
 // leastPace is how many deliveries a second an endpoint is trusted with, however slow it is: it may become better.
@@ -38,59 +42,117 @@ type job struct {
 	since  time.Time // in the lane
 }
 
-// admit takes a job, unless the lane is full or what it has already waits too long.
+// admit takes a job, unless the lane is full or what it has already waits too long. With an open breaker it takes the next probe only, when its time has come.
 func (l *lane) admit(j *job, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case len(l.queue)+l.running >= l.c.window:
+	case len(l.queue)+l.gate.Running() >= l.c.window:
 		return false
 	case len(l.queue) > 0 && (now.Sub(l.queue[0].since) > longestQueue || l.c.bytes.Load() > sharedMemory):
 		return false
 	}
+	if l.gate.Open() {
+		if pass, _ := l.gate.Look(now); pass == gate.None || len(l.queue) > 0 {
+			return false
+		}
+	}
 	j.since = now
 	l.queue = append(l.queue, j)
 	l.c.keep(j)
-	if l.running < l.c.concurrency {
-		l.running++
-		l.c.workers.Go(l.attempts)
-	}
+	l.startLocked(now)
 	return true
 }
 
-// attempts is a worker: it lives as long as the queue has something.
-func (l *lane) attempts() {
+// startLocked begins attempts, as many as the gate lets through, or sets the timer for when it will.
+func (l *lane) startLocked(now time.Time) {
 	for {
-		l.mu.Lock()
-		if len(l.queue) == 0 {
-			l.running--
-			l.mu.Unlock()
+		j, pass := l.nextLocked(now)
+		if j == nil {
 			return
 		}
-		j := l.queue[0]
-		l.queue[0] = nil
-		l.queue = l.queue[1:]
-		l.mu.Unlock()
-		if j.owner.begin() {
-			l.c.attempt(l, j)
-			j.owner.attempts.Done()
-		}
-		l.c.release(j)
+		l.c.workers.Go(func() { l.attempts(j, pass) })
 	}
 }
 
-// putOff is when a delivery for which there is no room should come again: behind those put off before it, at the endpoint's pace.
-func (l *lane) putOff(now time.Time) time.Time {
+// nextLocked takes the oldest job out of the queue, if an attempt may begin now.
+func (l *lane) nextLocked(now time.Time) (*job, gate.Pass) {
+	if len(l.queue) == 0 {
+		return nil, gate.None
+	}
+	pass, wait := l.gate.Begin(now)
+	if pass == gate.None {
+		if wait > 0 && wait <= longestQueue { // else the end of an attempt asks again, or the queue is swept first
+			if l.wake == nil {
+				l.wake = time.AfterFunc(wait, l.start)
+			} else {
+				l.wake.Reset(wait)
+			}
+		}
+		return nil, gate.None
+	}
+	j := l.queue[0]
+	l.queue[0] = nil
+	l.queue = l.queue[1:]
+	return j, pass
+}
+
+func (l *lane) start() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.slot = l.slot.Add(min(l.took/time.Duration(max(l.c.concurrency, 1)), time.Second/leastPace))
+	l.startLocked(time.Now())
+}
+
+// attempts is a worker: it lives as long as the queue has something that may begin.
+func (l *lane) attempts(j *job, pass gate.Pass) {
+	for j != nil {
+		o := attempt.Outcome{Cut: true}
+		if j.owner.begin() {
+			o = l.c.attempt(l, j)
+			j.owner.attempts.Done()
+		}
+		l.c.release(j)
+		j, pass = l.ended(pass, &o)
+	}
+}
+
+// ended gives a pass back and takes the next one.
+func (l *lane) ended(pass gate.Pass, o *attempt.Outcome) (*job, gate.Pass) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	change := l.gate.End(now, pass, o.Result())
+	l.c.sender.Tell(l.Target, change, o) // under the lock: closing is told after opening
+	j, pass := l.nextLocked(now)
+	if change.Turn == gate.Closes {
+		l.slot = time.Time{} // the endpoint's pace is not that of its failures
+		l.startLocked(now)
+	}
+	return j, pass
+}
+
+// putOff is when a delivery for which there is no room should come again: behind those put off before it, at the endpoint's pace. probe: it is the one that finds out
+// whether the endpoint works again.
+func (l *lane) putOff(now time.Time) (at time.Time, probe bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gate.Open() && l.gate.ProbeAt().After(now) && l.booked != l.gate.ProbeAt() {
+		l.booked = l.gate.ProbeAt()          // it is the probe, however often it was put off
+		return l.booked.Add(leastWait), true // what is due comes up to that early
+	}
+	limits := l.gate.Limits()
+	step := min(l.took/time.Duration(limits.Concurrency), time.Second/leastPace)
+	if limits.Rate > 0 {
+		step = max(step, time.Second/time.Duration(limits.Rate))
+	}
+	l.slot = l.slot.Add(step)
 	if first := now.Add(firstHold); l.slot.Before(first) {
 		l.slot = first
 	}
 	if last := now.Add(longestHold); l.slot.After(last) {
 		l.slot = last
 	}
-	return l.slot
+	return l.slot, false
 }
 
 // learn takes the time of an attempt into the average, a sixteenth of it.
@@ -100,11 +162,11 @@ func (l *lane) learn(took time.Duration) {
 	l.took += (took - l.took) / 16
 }
 
-// stale takes out what has waited since before then.
+// stale takes out what has waited since before then, and with an open breaker all that waits.
 func (l *lane) stale(then time.Time) (out []*job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.queue) > 0 && l.queue[0].since.Before(then) {
+	for len(l.queue) > 0 && (l.gate.Open() || l.queue[0].since.Before(then)) {
 		l.c.release(l.queue[0])
 		out = append(out, l.queue[0])
 		l.queue[0] = nil

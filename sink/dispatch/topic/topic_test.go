@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"waypost/configs"
 	"waypost/edge/event"
 	"waypost/sink/dispatch/attempt"
+	"waypost/sink/dispatch/gate"
 	"waypost/sink/internal/kafkalog"
 	"waypost/sink/internal/metrics"
 )
@@ -123,10 +125,20 @@ func testCourier(window int) *Courier {
 	k := configs.DefaultKafka()
 	c := &Courier{
 		o:      Options{Kafka: k, Metrics: metrics.Discard()},
-		window: window, concurrency: 0, active: map[*partition]bool{}, lanes: map[uint32][]*lane{},
+		window: window, active: map[*partition]bool{}, lanes: map[uint32][]*lane{},
 	}
 	c.retry = ladder(k)
+	c.sender = attempt.NewSender(configs.Dispatch{}, c.o.Metrics, slog.New(slog.DiscardHandler), time.Now)
 	return c
+}
+
+// testLane has a gate with all its passes out, so that what is queued stays.
+func testLane(c *Courier, l gate.Limits) *lane {
+	g := gate.New(l, func() float64 { return 0 })
+	for range g.Limits().Concurrency {
+		g.Begin(time.Now())
+	}
+	return &lane{Target: &attempt.Target{Tenant: &configs.Tenant{Number: 1}}, c: c, gate: g}
 }
 
 // A wait goes through topics none of which is longer than what is left, and ends within half a second of its time.
@@ -151,8 +163,8 @@ func TestLadder(t *testing.T) {
 
 // A lane that is full, or whose first has waited too long, takes no more; what is stale or another's comes out of it.
 func TestLane(t *testing.T) {
-	c := testCourier(3)
-	l := &lane{Target: &attempt.Target{}, c: c}
+	c := testCourier(4)
+	l := testLane(c, gate.Limits{Concurrency: 1})
 	mine, other := newPartition(c, nil, 1), newPartition(c, nil, 2)
 	now := time.Now()
 	job := func(p *partition) *job { return &job{owner: p} }
@@ -169,7 +181,7 @@ func TestLane(t *testing.T) {
 		t.Fatalf("%d left, %d in memory", len(l.queue), c.inMemory.Load())
 	}
 	c.bytes.Add(sharedMemory + 1)
-	if l.admit(job(mine), now) || !(&lane{Target: &attempt.Target{}, c: c}).admit(job(mine), now) {
+	if l.admit(job(mine), now) || !testLane(c, gate.Limits{}).admit(job(mine), now) {
 		t.Error("with the common memory full: room beside another, or none for the first")
 	}
 	c.bytes.Add(-sharedMemory - 1)
@@ -187,7 +199,7 @@ func TestHolds(t *testing.T) {
 	c := testCourier(1)
 	p := newPartition(c, nil, 1)
 	record := newTracker("unique", 0, -1).begin(0, 0, 1000)
-	l := &lane{Target: &attempt.Target{}, c: c}
+	l := testLane(c, gate.Limits{})
 	for range 1000 {
 		l.learn(time.Second / 100) // one at a time: 100 a second
 	}
@@ -213,6 +225,54 @@ func TestHolds(t *testing.T) {
 			want = min(2*want, longestHold)
 		}
 	}
+}
+
+// With an open breaker nothing is admitted before the next probe, which waits for its time exactly; what waits consumes no attempt.
+func TestLaneOfAFailingEndpoint(t *testing.T) {
+	c := testCourier(10)
+	p := newPartition(c, nil, 1)
+	record := newTracker("unique", 0, -1).begin(0, 0, 1000)
+	l := testLane(c, gate.Limits{Concurrency: 2, Failures: 1, Longest: time.Hour})
+	now := time.Now()
+	waiting := &job{owner: p, record: record, delivery: delivery{holds: 30, attempts: 3}}
+	if !l.admit(waiting, now) {
+		t.Fatal("no room")
+	}
+	p.over = true // nothing is sent
+	if j, _ := l.ended(gate.Usual, &attempt.Outcome{Word: attempt.Again}); j != nil || !l.gate.Open() {
+		t.Fatal("not open, or an attempt begins")
+	}
+	if l.admit(&job{owner: p}, now) {
+		t.Error("admitted before the probe's time")
+	}
+	out := l.stale(now.Add(-time.Hour))
+	if len(out) != 1 || out[0] != waiting {
+		t.Fatalf("%d taken out", len(out))
+	}
+	probe := l.gate.ProbeAt()
+	c.hold(l, waiting)
+	<-p.outputs
+	if off := waiting.due.Sub(probe).Abs(); off > time.Second || waiting.attempts != 3 {
+		t.Errorf("the probe waits for %v more than it must, with %d attempts", off, waiting.attempts)
+	}
+	other := &job{owner: p, record: record, delivery: delivery{holds: 30}}
+	c.hold(l, other)
+	<-p.outputs
+	if wait := other.due.Sub(now); wait < longestHold/2 {
+		t.Errorf("a second one waits for %v", wait)
+	}
+	if !l.admit(&job{owner: p}, probe) {
+		t.Error("the probe is not admitted at its time")
+	}
+	c.workers.Wait()
+	if l.gate.Running() != 1 || !l.gate.Open() {
+		t.Errorf("%d under way; a probe that was not made closed the breaker, or kept its pass", l.gate.Running())
+	}
+	l.ended(gate.Usual, &attempt.Outcome{Word: attempt.Delivered})
+	if l.gate.Open() || !l.admit(&job{owner: p}, now) {
+		t.Error("an attempt that worked did not close the breaker")
+	}
+	c.workers.Wait()
 }
 
 // Once a partition is over, what is written goes nowhere and blocks nobody.

@@ -55,6 +55,8 @@ var Table = []Metric{
 	{Name: "waypost_sink_deliveries_in_memory", Type: Gauge, Help: "Deliveries held in memory by all endpoints."},
 	{Name: "waypost_sink_delivery_oldest_due_seconds", Type: Gauge, Help: "How long the oldest delivery whose time has come has been waiting."},
 	{Name: "waypost_sink_deliveries_orphaned", Type: Gauge, Help: "Deliveries at start for endpoints that the settings no longer name: kept, not sent."},
+	{Name: "waypost_sink_breakers_open", Type: Gauge, Help: "Endpoints that fail and get probes only."},
+	{Name: "waypost_sink_endpoint_failing", Type: Gauge, Help: "Since when an endpoint with an open breaker fails, in Unix seconds; the first 100 of them, and no other endpoint.", Labels: []string{"tenant", "endpoint"}},
 	{Name: "waypost_sink_dead_letters", Type: Gauge, Help: "Deliveries given up and kept."},
 	{Name: "waypost_sink_dead_letters_dropped_total", Type: Counter, Help: "Dead letters removed, oldest first, because there were too many."},
 	{Name: "waypost_sink_marks_batch_records", Type: Histogram, Help: "Finished attempts written to the store together.", Buckets: batchBuckets},
@@ -70,7 +72,7 @@ var Table = []Metric{
 	{Name: "waypost_sink_kafka_produce_seconds", Type: Histogram, Help: "Time until a batch's firsts were acknowledged.", Buckets: answerBuckets},
 	{Name: "waypost_sink_kafka_produce_retries_total", Type: Counter, Help: "Produces that failed and were repeated, by reason.", Labels: []string{"reason"}},
 	{Name: "waypost_sink_kafka_webhook_seconds", Type: Histogram, Help: "Time from a first's record in the topic of unique clicks to the webhook that was accepted.", Buckets: webhookBuckets},
-	{Name: "waypost_sink_kafka_held_total", Type: Counter, Help: "Deliveries put off without an attempt: no room for them, or no such endpoint."},
+	{Name: "waypost_sink_kafka_held_total", Type: Counter, Help: "Deliveries put off without an attempt: no room for them, an open breaker, or no such endpoint."},
 	{Name: "waypost_sink_kafka_position_errors_total", Type: Counter, Help: "Commits of the webhooks' positions that failed; tried again."},
 	{Name: "waypost_sink_store_bytes", Type: Gauge, Help: "Bytes of the store on disk."},
 }
@@ -88,6 +90,8 @@ type Set struct {
 	Deliveries, LeftOut, Refused                  *prometheus.CounterVec
 	AnswerSeconds                                 *prometheus.HistogramVec
 	Pending, InMemory, OldestDue, Orphaned, Deads prometheus.Gauge
+	BreakersOpen                                  prometheus.Gauge
+	EndpointFailing                               *prometheus.GaugeVec
 	DeadsDropped                                  prometheus.Counter
 	MarksBatch                                    prometheus.Histogram
 	StoreBytes, AttemptLogBytes                   prometheus.Gauge
@@ -126,6 +130,7 @@ func New(r prometheus.Registerer) *Set {
 		InMemory:      b.gauges("waypost_sink_deliveries_in_memory").WithLabelValues(),
 		OldestDue:     b.gauges("waypost_sink_delivery_oldest_due_seconds").WithLabelValues(),
 		Orphaned:      b.gauges("waypost_sink_deliveries_orphaned").WithLabelValues(),
+		BreakersOpen:  b.gauges("waypost_sink_breakers_open").WithLabelValues(),
 		Deads:         b.gauges("waypost_sink_dead_letters").WithLabelValues(),
 		DeadsDropped:  b.counters("waypost_sink_dead_letters_dropped_total").WithLabelValues(),
 		MarksBatch:    b.histograms("waypost_sink_marks_batch_records").WithLabelValues().(prometheus.Histogram),
@@ -133,6 +138,7 @@ func New(r prometheus.Registerer) *Set {
 
 		AttemptLogBytes:   b.gauges("waypost_sink_attempt_log_bytes").WithLabelValues(),
 		AttemptLogDropped: b.counters("waypost_sink_attempt_log_dropped_total").WithLabelValues(),
+		EndpointFailing:   b.gauges("waypost_sink_endpoint_failing"),
 
 		LagRecords:     b.gauges("waypost_sink_lag_records"),
 		Partitions:     b.gauges("waypost_sink_kafka_partitions").WithLabelValues(),
