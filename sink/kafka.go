@@ -22,6 +22,7 @@ func (s *service) openKafka() (err error) {
 	if cfg.PrintDecisions {
 		lines = &lockedWriter{to: s.p.stdout}
 	}
+	s.openHooks()
 	if err := s.checkTopics(); err != nil {
 		return err
 	}

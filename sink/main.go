@@ -7,15 +7,19 @@
 //	sink store due          deliveries that wait for an attempt
 //	sink store dead         deliveries that were given up
 //	sink store attempts     the log of attempts
+//	sink hooks list         each endpoint: what is due to it, whether it fails, why and since when
+//	sink hooks attempts     what came of each attempt, the newest first
+//	sink hooks test         send samples to an endpoint and show what it answers
+//	sink hooks replay       send dead letters, or what waits, again now
 //	sink topics create      make the topics of Kafka that are missing
 //	sink topics check       say what is wrong with the topics; exit 1 when something is
 //	sink topics describe    print the topics and their settings
 //
-// The store commands read the store of a sink that is not running.
+// The store commands read the store of a sink that is not running; the hooks commands ask the admin listener of one that is.
 //
 // Settings: configs/sink.yaml or --config FILE, and the tenants file that it names.
 //
-// Ports: admin 127.0.0.1:9082 (/metrics, /healthz, /readyz, pprof), from the settings. The sink serves nothing else.
+// Ports: admin 127.0.0.1:9082 (/metrics, /healthz, /readyz, pprof, /hooks), from the settings. The sink serves nothing else.
 //
 // Signals: SIGTERM and SIGINT stop reading, finish the deliveries under way and end; a second one ends at once. After drain_timeout deliveries
 // under way are cut off; they are made again at the next start. SIGKILL is safe at any moment.
@@ -30,6 +34,7 @@ import (
 
 	"waypost/configs"
 	"waypost/configs/broker"
+	"waypost/sink/internal/hooks"
 	"waypost/sink/internal/topics"
 )
 
@@ -43,6 +48,7 @@ type commandLine struct {
 
 	Serve  serveCommand   `cmd:"" default:"withargs" help:"Read, decide, deliver (the default)."`
 	Store  storeCommand   `cmd:"" help:"What the store of a sink that is not running holds."`
+	Hooks  hooks.Command  `cmd:"" help:"The webhooks of a sink that is running: how each endpoint does, attempts, tests, replays."`
 	Topics topics.Command `cmd:"" help:"The topics of Kafka: make, check or describe them."`
 	Replay replayCommand  `cmd:"" help:"Send dead letters again, with Kafka."`
 
@@ -69,6 +75,7 @@ func run(signals <-chan os.Signal, args, env []string, stdout, stderr io.Writer)
 	if done {
 		return exit
 	}
-	err := command.Run(&program{cfg, tenants, signals, stdout, stderr}, &topics.Cluster{Settings: cfg.Kafka, Tenants: tenants, Out: stdout})
+	err := command.Run(&program{cfg, tenants, signals, stdout, stderr}, &topics.Cluster{Settings: cfg.Kafka, Tenants: tenants, Out: stdout},
+		&hooks.Operator{Admin: cfg.Admin, Out: stdout})
 	return configs.Exit("sink", err, stderr)
 }

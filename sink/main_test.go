@@ -6,9 +6,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -29,15 +33,20 @@ const within = time.Minute
 //	start NAME [FLAG...]    starts sink; $NAME is its admin address once it is ready
 //	stop NAME [SIGNAL...]   sends signals (TERM where none is named) and waits; its exit code must be 0
 //	get URL                 shows status and body
+//	receive NAME            starts a receiver of webhooks; $NAME is its URL
+//	answer NAME CODE [BODY] has it answer so from now on; 200 before
+//	click DIR NAME...       writes one click of each recipient into the journal in DIR
+//	until REGEXP COMMAND... runs a command again until it prints what is wanted
 //	hold NAME               takes a free port for the rest of the script: $NAME is its host:port
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "start": startSink, "stop": stopSink, "get": get, "hold": hold,
+			"receive": receive, "answer": answer, "click": click, "until": until,
 		},
 		Setup: func(env *testscript.Env) error {
-			env.Values[running] = map[string]*process{}
+			env.Values[running], env.Values[receiving] = map[string]*process{}, map[string]*scriptReceiver{}
 			return nil
 		},
 	})
@@ -45,7 +54,10 @@ func TestScripts(t *testing.T) {
 
 type key int
 
-const running key = 0
+const (
+	running key = iota
+	receiving
+)
 
 // process is a sink that a script started.
 type process struct {
@@ -75,6 +87,10 @@ func startSink(ts *testscript.TestScript, _ bool, args []string) {
 	path, err := exec.LookPath("sink")
 	ts.Check(err)
 	p.command.Path, p.command.Dir, p.command.Stderr = path, ts.MkAbs("."), &p.stderr
+	p.command.Env = os.Environ()
+	for name, r := range ts.Value(receiving).(map[string]*scriptReceiver) {
+		p.command.Env = append(p.command.Env, name+"="+r.url) // for its settings
+	}
 	stdout, err := p.command.StdoutPipe()
 	ts.Check(err)
 	ts.Check(p.command.Start())
@@ -124,6 +140,63 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	_, err = ts.Stdout().Write([]byte(response.Status + "\n" + string(body)))
 	ts.Check(err)
+}
+
+// scriptReceiver is where a script has webhooks sent.
+type scriptReceiver struct {
+	url string
+
+	mu   sync.Mutex
+	code int
+	body string
+}
+
+func (r *scriptReceiver) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.WriteHeader(r.code)
+	_, _ = io.WriteString(w, r.body)
+}
+
+func receive(ts *testscript.TestScript, _ bool, args []string) {
+	r := &scriptReceiver{code: http.StatusOK}
+	server := httptest.NewServer(r)
+	ts.Defer(server.Close)
+	r.url = server.URL
+	ts.Value(receiving).(map[string]*scriptReceiver)[args[0]] = r
+	ts.Setenv(args[0], server.URL)
+}
+
+func answer(ts *testscript.TestScript, _ bool, args []string) {
+	code, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	r := ts.Value(receiving).(map[string]*scriptReceiver)[args[0]]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.code, r.body = code, strings.Join(args[2:], " ")
+}
+
+func click(ts *testscript.TestScript, _ bool, args []string) {
+	w, err := openJournal(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Defer(func() { _ = w.Close() })
+	for _, recipient := range args[1:] {
+		ts.Check(appendClick(w, recipient, 0))
+	}
+}
+
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	wanted := regexp.MustCompile("(?m)" + args[0])
+	for deadline := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		out := ts.ReadFile("stdout")
+		if err == nil && wanted.MatchString(out) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("not within %v: %s\n%s%v", within, args[0], out, err)
+		}
+	}
 }
 
 func hold(ts *testscript.TestScript, _ bool, args []string) {

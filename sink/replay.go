@@ -26,7 +26,7 @@ type replayCommand struct {
 func (c *replayCommand) Run(p *program) error {
 	k := p.cfg.Kafka
 	if !k.On() {
-		return errors.New("replay: dead letters are replayed with Kafka only; without it, `sink store dead` lists them")
+		return errors.New("replay: this is for Kafka; without it, `sink hooks replay` has the running sink send dead letters again")
 	}
 	cluster, err := broker.New(k)
 	if err != nil {

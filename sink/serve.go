@@ -17,6 +17,7 @@ import (
 	dispatchtopic "waypost/sink/dispatch/topic"
 	"waypost/sink/ingest"
 	ingesttopic "waypost/sink/ingest/topic"
+	"waypost/sink/internal/hooks"
 	"waypost/sink/internal/metrics"
 	"waypost/sink/internal/store"
 )
@@ -40,6 +41,7 @@ type service struct {
 	courier    *dispatchtopic.Courier // with Kafka and endpoints only
 	sources    []ingest.Source
 	dispatcher *dispatch.Dispatcher
+	hooks      *hooks.API
 	ingester   *ingest.Ingester
 	failed     chan error // holds the first failure
 
@@ -77,6 +79,7 @@ func (s *service) open() (err error) {
 	if err != nil {
 		return err
 	}
+	s.openHooks()
 	if err := s.openSources(); err != nil {
 		return err
 	}
@@ -98,6 +101,12 @@ func (s *service) openAdmin() (err error) {
 	}
 	s.metrics = metrics.New(s.admin.Registry)
 	return nil
+}
+
+// openHooks lets operators look at webhooks and send them again.
+func (s *service) openHooks() {
+	s.hooks = &hooks.API{Dispatcher: s.dispatcher, Tenants: s.p.tenants, Settings: s.p.cfg.Dispatch, Logger: s.log}
+	s.hooks.Register(s.admin.Handle)
 }
 
 func (s *service) openSources() error {
@@ -231,7 +240,16 @@ func (s *service) ready() {
 	}
 }
 
+// close ends what operators ask first: it looks into what is closed next.
 func (s *service) close() {
+	if s.admin != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = s.admin.Close(ctx)
+	}
+	if s.hooks != nil {
+		s.hooks.Close()
+	}
 	for _, source := range s.sources {
 		_ = source.Close()
 	}
@@ -245,10 +263,5 @@ func (s *service) close() {
 		if err := s.store.Close(); err != nil {
 			s.log.Error("store not closed in order", "error", err)
 		}
-	}
-	if s.admin != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = s.admin.Close(ctx)
 	}
 }

@@ -73,6 +73,12 @@ func (f *folder) received() []string {
 
 // click writes one click of the recipient into the journal.
 func (f *folder) click(w *journal.Writer, recipient string, labels event.Labels) {
+	if err := appendClick(w, recipient, labels); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func appendClick(w *journal.Writer, recipient string, labels event.Labels) error {
 	now := time.Now().UTC()
 	e := event.Event{
 		ID: event.ID{Run: uint64(w.Run())}, Type: event.Clicked, Time: now, Tenant: 1, Message: []byte("123"), Prospect: []byte(recipient),
@@ -80,18 +86,21 @@ func (f *folder) click(w *journal.Writer, recipient string, labels event.Labels)
 		RetentionDays: 45, Method: []byte("GET"), Labels: labels,
 	}
 	payload, offsets := event.AppendRecord(nil, &e)
-	if _, err := w.Append(payload, offsets[:]...); err != nil {
-		f.t.Fatal(err)
-	}
+	_, err := w.Append(payload, offsets[:]...)
+	return err
 }
 
 func (f *folder) journal() *journal.Writer {
-	w, err := journal.Open(journal.Options{Dir: filepath.Join(f.dir, "journal"), SegmentBytes: 64 << 10, Budget: 1 << 20, Patience: time.Minute, Consumers: []string{"sink"}})
+	w, err := openJournal(filepath.Join(f.dir, "journal"))
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { _ = w.Close() })
 	return w
+}
+
+func openJournal(dir string) (*journal.Writer, error) {
+	return journal.Open(journal.Options{Dir: dir, SegmentBytes: 64 << 10, Budget: 1 << 20, Patience: time.Minute, Consumers: []string{"sink"}})
 }
 
 // sink is a running program.

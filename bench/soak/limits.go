@@ -49,6 +49,7 @@ const (
 	segmentBytes  = 1 << 20
 	keepBytes     = 8 << 20
 	journalBudget = 1 << 30
+	attemptsBytes = 8 << 20 // of the log of attempts, so that it is full before the second quarter
 	journalSlack  = 8 * segmentBytes
 )
 

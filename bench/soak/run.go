@@ -112,7 +112,10 @@ func (s *soak) start(ctx context.Context, dir string) (err error) {
 	s.stack, err = stack.New(stack.Config{
 		Dir: dir, Bin: s.Bin,
 		Edge: stack.Keys{"journal": stack.Keys{"segment_bytes": segmentBytes, "keep_bytes": keepBytes, "budget": journalBudget}},
-		Sink: stack.Keys{"dispatch": stack.Keys{"retries": []string{"500ms", "1s", "2s", "5s", "10s", "10s", "10s", "10s"}}},
+		Sink: stack.Keys{"dispatch": stack.Keys{
+			"retries":        []string{"500ms", "1s", "2s", "5s", "10s", "10s", "10s", "10s"},
+			"attempts_bytes": attemptsBytes,
+		}},
 	})
 	if err != nil {
 		return err

@@ -37,6 +37,7 @@ type Server struct {
 	Registry *prometheus.Registry
 
 	listener net.Listener
+	mux      *http.ServeMux
 	http     *http.Server
 	reasons  atomic.Pointer[[]string] // never nil; replaced as a whole
 	trouble  atomic.Pointer[[]string] // likewise
@@ -54,15 +55,16 @@ func Start(addr string, log *slog.Logger) (*Server, error) {
 
 // Serve is Start on a listener that is there already. Close closes it.
 func Serve(listener net.Listener, log *slog.Logger) *Server {
-	s := &Server{Registry: prometheus.NewRegistry(), listener: listener, served: make(chan struct{})}
+	s := &Server{Registry: prometheus.NewRegistry(), listener: listener, mux: http.NewServeMux(), served: make(chan struct{})}
 	s.Registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	s.SetTrouble()
 	s.SetReady(Starting)
+	s.routes(log)
 	s.http = &http.Server{
-		Handler:           s.routes(log),
+		Handler:           s.mux,
 		ReadHeaderTimeout: readTimeout,
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
@@ -80,8 +82,8 @@ func (s *Server) serve(log *slog.Logger) {
 	}
 }
 
-func (s *Server) routes(log *slog.Logger) http.Handler {
-	mux := http.NewServeMux()
+func (s *Server) routes(log *slog.Logger) {
+	mux := s.mux
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		// One broken metric does not hide the others.
@@ -96,8 +98,10 @@ func (s *Server) routes(log *slog.Logger) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
 }
+
+// Handle adds what a program answers to its operators beside the rest; pattern is http.ServeMux's. Safe while it serves.
+func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
 
 // healthz says that the process answers: who restarts on it must not restart for what readyz names.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {

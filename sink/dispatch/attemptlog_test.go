@@ -142,12 +142,12 @@ func TestNoAttemptsAreKept(t *testing.T) {
 func TestRetention(t *testing.T) {
 	s := memStore(t, vfs.NewMem())
 	defer s.Close()
-	var now uint64 = 10 * 24 * 3600 * 1e6
+	now := time.UnixMicro(10 * 24 * 3600 * 1e6)
 	at := func(n int) time.Time { return time.UnixMicro(int64(n) * 3600 * 1e6).UTC() } // each an hour
 	settings := logged()
 	settings.AttemptsBytes = 1 << 40
 	set := metrics.Discard()
-	r := newRetention(s, settings, set, func() uint64 { return now })
+	r := newRetention(s, settings, set, func() time.Time { return now })
 	b := s.NewBatch()
 	for n := range 10 * 24 {
 		a := Attempt{At: at(n), Tenant: 1, Endpoint: "a", Number: 1, Outcome: "delivered"}
@@ -182,7 +182,7 @@ func TestRetention(t *testing.T) {
 		{0, 10*each + 1, 10},
 		{0, 0, 0},
 	} {
-		now += uint64(c.advance.Microseconds())
+		now = now.Add(c.advance)
 		r.limit = c.limit
 		if err := r.prune(t.Context()); err != nil {
 			t.Fatal(err)

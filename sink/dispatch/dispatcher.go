@@ -70,8 +70,9 @@ type Dispatcher struct {
 	inMemory atomic.Int64
 	pending  atomic.Int64 // in the store
 
-	letters sync.Mutex // whoever takes dead letters away, and dead
-	dead    int64      // how many there are
+	replaying sync.Mutex // one replay at a time
+	letters   sync.Mutex // whoever takes dead letters away, and dead
+	dead      int64      // how many there are
 
 	fresh []freshDelivery // between Due and Committed; only ingest's goroutine
 }
@@ -100,7 +101,7 @@ func New(o Options) (*Dispatcher, error) {
 		refills: make(chan struct{}, refillsAtOnce), marks: make(chan mark, marksAtOnce), marked: make(chan struct{}),
 	}
 	d.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, o.Now)
-	d.attempts = newRetention(o.Store, o.Settings, o.Metrics, d.micros)
+	d.attempts = newRetention(o.Store, o.Settings, o.Metrics, o.Now)
 	d.context, d.cancel = context.WithCancel(context.Background())
 	for _, tenant := range o.Tenants.List {
 		for _, c := range tenant.Endpoints {

@@ -25,14 +25,14 @@ type retention struct {
 	age     time.Duration
 	limit   int64 // 0: nothing is kept
 	metrics *metrics.Set
-	micros  func() uint64
+	now     func() time.Time
 
 	bytes atomic.Int64 // of keys and values; without what a start found, until that is counted
 	from  []byte       // no key of the log stands before it, unless the clock was put back; only the goroutine
 }
 
-func newRetention(s *store.Store, settings configs.Dispatch, m *metrics.Set, micros func() uint64) *retention {
-	r := &retention{store: s, age: time.Duration(settings.AttemptsDays) * 24 * time.Hour, limit: settings.AttemptsBytes, metrics: m, micros: micros}
+func newRetention(s *store.Store, settings configs.Dispatch, m *metrics.Set, now func() time.Time) *retention {
+	r := &retention{store: s, age: time.Duration(settings.AttemptsDays) * 24 * time.Hour, limit: settings.AttemptsBytes, metrics: m, now: now}
 	if r.age == 0 {
 		r.limit = 0
 	}
@@ -103,7 +103,7 @@ func (r *retention) prune(ctx context.Context) error {
 // step removes at most pruneStep entries, as one range behind the range that the step before removed: ranges that overlap would have to be
 // cut out of one another at every read.
 func (r *retention) step() (removed int, err error) {
-	now := r.micros()
+	now := uint64(max(r.now().UnixMicro(), 0))
 	start, end := store.Attempts.Range()
 	if r.from == nil || bytes.Compare(r.from, store.AttemptsFrom(now)) > 0 {
 		r.from = start

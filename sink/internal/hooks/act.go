@@ -1,0 +1,189 @@
+package hooks
+
+import (
+	"math"
+	"net/http"
+	"strings"
+	"time"
+
+	"waypost/edge/event"
+	"waypost/sink/dispatch"
+	"waypost/sink/dispatch/attempt"
+	"waypost/sink/dispatch/samples"
+)
+
+// TestRequest is the body of POST /hooks/test.
+type TestRequest struct {
+	Tenant   string   `json:"tenant"` // name or number
+	Endpoint string   `json:"endpoint"`
+	Types    []string `json:"types,omitempty"` // none: all that the endpoint's format has a document for
+}
+
+// TestAnswer is the answer of POST /hooks/test.
+type TestAnswer struct {
+	Format  string       `json:"format"`
+	Samples []TestResult `json:"samples"`
+}
+
+// TestResult is what an endpoint did with a sample.
+type TestResult struct {
+	Type      event.Type `json:"type"`
+	WebhookID string     `json:"webhook_id"`
+	Delivered bool       `json:"delivered"`        // the format takes the answer for success
+	Status    int        `json:"status,omitempty"` // none where no answer came
+	Reason    string     `json:"reason,omitempty"` // why none came
+	TookMS    float64    `json:"took_ms"`
+	Answer    string     `json:"answer,omitempty"` // its first bytes
+}
+
+const maxAnswer = 255 // as in the log of attempts
+
+func (a *API) test(r *http.Request) (any, error) {
+	var request TestRequest
+	if err := body(r, &request); err != nil {
+		return nil, err
+	}
+	tenant, err := a.tenant(request.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	if tenant == 0 || request.Endpoint == "" {
+		return nil, bad("tenant and endpoint must be set")
+	}
+	target, err := a.target(tenant, request.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := a.testTypes(target, request.Types)
+	if err != nil {
+		return nil, err
+	}
+	sender := a.sender()
+	defer sender.Close()
+	answer := TestAnswer{target.Format.Name(), []TestResult{}}
+	for _, t := range wanted {
+		if err := r.Context().Err(); err != nil {
+			return nil, err
+		}
+		now := time.Now()
+		e := samples.Event(t, target.Tenant, now)
+		// So many attempts have been made that no other follows.
+		o := sender.Attempt(r.Context(), target, attempt.Delivery{ID: e.ID, Attempts: math.MaxUint16, Created: now, Document: event.AppendDocument(nil, &e)})
+		answer.Samples = append(answer.Samples, TestResult{
+			Type: t, WebhookID: e.ID.String(), Delivered: o.Word == attempt.Delivered, Status: o.Status, Reason: o.Reason,
+			TookMS: float64(o.Took.Microseconds()) / 1000, Answer: string(o.Answer[:min(len(o.Answer), maxAnswer)]),
+		})
+	}
+	return answer, nil
+}
+
+// testTypes are the types asked for, or all that the format has.
+func (a *API) testTypes(target *attempt.Target, names []string) ([]event.Type, error) {
+	asked, err := types(names)
+	if err != nil {
+		return nil, err
+	}
+	var has []event.Type
+	for _, t := range samples.Types() {
+		if target.Format.Has(t) {
+			has = append(has, t)
+		}
+	}
+	for _, t := range asked {
+		if !target.Format.Has(t) {
+			var names []string
+			for _, t := range has {
+				names = append(names, strings.TrimPrefix(string(t), typePrefix))
+			}
+			return nil, bad("type = %s: the format %s has no document for it; it has %s", t, target.Format.Name(), strings.Join(names, ", "))
+		}
+	}
+	if len(asked) > 0 {
+		return asked, nil
+	}
+	return has, nil
+}
+
+// ReplayRequest is the body of POST /hooks/replay. What is not set asks for all of it.
+type ReplayRequest struct {
+	Which    string   `json:"which,omitempty"` // dead (also when empty), waiting, all
+	Tenant   string   `json:"tenant,omitempty"`
+	Endpoint string   `json:"endpoint,omitempty"`
+	IDs      []string `json:"ids,omitempty"`
+	Types    []string `json:"types,omitempty"`
+	From     string   `json:"from,omitempty"`
+	To       string   `json:"to,omitempty"`
+	List     bool     `json:"list,omitempty"` // only say which they are
+}
+
+// ReplayAnswer is the answer of POST /hooks/replay.
+type ReplayAnswer struct {
+	Count      int                 `json:"count"`
+	Deliveries []dispatch.Replayed `json:"deliveries"` // the first of them
+}
+
+// mostTold is how many deliveries an answer names.
+const mostTold = 1000
+
+func (a *API) replay(r *http.Request) (any, error) {
+	var request ReplayRequest
+	if err := body(r, &request); err != nil {
+		return nil, err
+	}
+	d, err := a.store()
+	if err != nil {
+		return nil, err
+	}
+	q, err := a.replayQuery(&request)
+	if err != nil {
+		return nil, err
+	}
+	answer := ReplayAnswer{Deliveries: []dispatch.Replayed{}}
+	err = d.Replay(r.Context(), q, func(found *dispatch.Replayed) {
+		if answer.Count++; answer.Count <= mostTold {
+			answer.Deliveries = append(answer.Deliveries, *found)
+		}
+	})
+	return answer, err
+}
+
+func (a *API) replayQuery(request *ReplayRequest) (q dispatch.ReplayQuery, err error) {
+	switch request.Which {
+	case "", "dead":
+		q.Dead = true
+	case "waiting":
+		q.Waiting = true
+	case "all":
+		q.Dead, q.Waiting = true, true
+	default:
+		return q, bad("which = %s: must be dead, waiting or all", request.Which)
+	}
+	q.Endpoint, q.List = request.Endpoint, request.List
+	if q.Tenant, err = a.tenant(request.Tenant); err != nil {
+		return q, err
+	}
+	if q.Tenant != 0 && q.Endpoint != "" {
+		if _, err := a.target(q.Tenant, q.Endpoint); err != nil {
+			return q, err
+		}
+	}
+	if q.From, q.To, err = span(request.From, request.To); err != nil {
+		return q, err
+	}
+	wanted, err := types(request.Types)
+	if err != nil {
+		return q, err
+	}
+	q.Types, q.WebhookIDs = map[event.Type]bool{}, map[event.ID]bool{}
+	for _, t := range wanted {
+		q.Types[t] = true
+	}
+	for _, text := range request.IDs {
+		id, err := event.ParseID([]byte(text))
+		if err != nil {
+			return q, bad("id = %s: must be a webhook-id, such as c47266e7e251d51e-0000000000000512", text)
+		}
+		q.WebhookIDs[id] = true
+	}
+	return q, nil
+}

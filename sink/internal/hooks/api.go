@@ -1,0 +1,185 @@
+// Package hooks is how operators look at webhooks: a JSON API on the admin listener of a running sink, and the commands of `sink hooks`, which ask it.
+//
+//	GET  /hooks            each endpoint: what is due to it, how it does
+//	GET  /hooks/attempts   the log of attempts, the newest first, in pages
+//	POST /hooks/test       sends samples to an endpoint
+//	POST /hooks/replay     sends dead letters, or what waits, again now
+//
+// A fault is answered as {"error": "..."}. Nothing here asks who comes, like everything on that listener; what changes something wants a body of type
+// application/json, which no page in an operator's browser can send to another host unasked.
+package hooks
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"waypost/configs"
+	"waypost/edge/event"
+	"waypost/sink/dispatch"
+	"waypost/sink/dispatch/attempt"
+	"waypost/sink/internal/metrics"
+)
+
+// API answers operators.
+type API struct {
+	Dispatcher *dispatch.Dispatcher // nil with Kafka: then there is no store to look into
+	Tenants    *configs.Tenants
+	Settings   configs.Dispatch
+	Logger     *slog.Logger
+
+	answering sync.RWMutex // held while the store is looked into
+	closed    bool
+}
+
+// Close waits for questions under way and answers none after it: then the store may be closed.
+func (a *API) Close() {
+	a.answering.Lock()
+	defer a.answering.Unlock()
+	a.closed = true
+}
+
+// Register adds the paths to a listener.
+func (a *API) Register(handle func(pattern string, h http.Handler)) {
+	handle("/hooks", a.route(http.MethodGet, a.list))
+	handle("/hooks/attempts", a.route(http.MethodGet, a.attempts))
+	handle("/hooks/test", a.route(http.MethodPost, a.test))
+	handle("/hooks/replay", a.route(http.MethodPost, a.replay))
+	handle("/hooks/", a.route("", func(*http.Request) (any, error) {
+		return nil, &Fault{http.StatusNotFound, "there is no such path; there are /hooks, /hooks/attempts, /hooks/test and /hooks/replay"}
+	}))
+}
+
+// Fault is an answer that is no success.
+type Fault struct {
+	Status int
+	Text   string
+}
+
+func (f *Fault) Error() string { return f.Text }
+
+func bad(format string, args ...any) error {
+	return &Fault{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+const maxBody = 1 << 20
+
+// route checks the method, and writes what f found or why not.
+func (a *API) route(method string, f func(*http.Request) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		a.answering.RLock()
+		defer a.answering.RUnlock()
+		var answer any
+		var err error
+		if a.closed {
+			err = &Fault{http.StatusServiceUnavailable, "the sink is ending"}
+		} else if method != "" && r.Method != method {
+			w.Header().Set("Allow", method)
+			err = &Fault{http.StatusMethodNotAllowed, fmt.Sprintf("method %s is not known here; allowed is %s", r.Method, method)}
+		} else {
+			answer, err = f(r)
+		}
+		status := http.StatusOK
+		if err != nil {
+			var fault *Fault
+			if !errors.As(err, &fault) {
+				a.Logger.Error("hooks: an operator's question failed", "path", r.URL.Path, "error", err)
+				fault = &Fault{http.StatusInternalServerError, err.Error()}
+			}
+			status, answer = fault.Status, map[string]string{"error": fault.Text}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(status)
+		_ = encode(w, answer)
+	})
+}
+
+func encode(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+// body reads the JSON of a request.
+func body(r *http.Request, into any) error {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return &Fault{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type = %q: must be application/json", r.Header.Get("Content-Type"))}
+	}
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return bad("body: %v", err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return bad("body: must be one JSON object and nothing behind it")
+	}
+	return nil
+}
+
+var errKafka = &Fault{http.StatusNotImplemented, "with Kafka this stands in topics: attempts in waypost.deliveries, dead letters in waypost.dead; `sink replay` sends them again"}
+
+// store is the dispatcher, where this sink has a store to look into.
+func (a *API) store() (*dispatch.Dispatcher, error) {
+	if a.Dispatcher == nil {
+		return nil, errKafka
+	}
+	return a.Dispatcher, nil
+}
+
+// tenant finds a tenant by its name or number; "" is 0: all.
+func (a *API) tenant(text string) (uint32, error) {
+	if text == "" {
+		return 0, nil
+	}
+	number, err := strconv.ParseUint(text, 10, 32)
+	for _, t := range a.Tenants.List {
+		if t.Name == text || err == nil && uint64(t.Number) == number {
+			return t.Number, nil
+		}
+	}
+	return 0, &Fault{http.StatusNotFound, fmt.Sprintf("tenant = %s: must be the name or number of a tenant in tenants.yaml", text)}
+}
+
+// target finds an endpoint.
+func (a *API) target(tenant uint32, id string) (*attempt.Target, error) {
+	if a.Dispatcher != nil {
+		if t := a.Dispatcher.Target(tenant, id); t != nil {
+			return t, nil
+		}
+	} else {
+		for _, t := range a.Tenants.List {
+			for _, e := range t.Endpoints {
+				if t.Number == tenant && e.ID == id {
+					return attempt.NewTarget(t, e)
+				}
+			}
+		}
+	}
+	return nil, &Fault{http.StatusNotFound, fmt.Sprintf("endpoint = %s: tenant %d has no such endpoint", id, tenant)}
+}
+
+// types reads names of event types, with or without "email.".
+func types(names []string) (all []event.Type, err error) {
+	for _, name := range names {
+		t, ok := typeOf(name)
+		if !ok {
+			return nil, bad("type = %s: must be one of %s", name, knownTypes())
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// sender makes attempts that nobody counts.
+func (a *API) sender() *attempt.Sender {
+	return attempt.NewSender(a.Settings, metrics.Discard(), slog.New(slog.DiscardHandler), time.Now)
+}

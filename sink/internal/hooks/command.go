@@ -1,0 +1,181 @@
+package hooks
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Command is what kong reads. The Run methods of its commands take an *Operator.
+type Command struct {
+	List     listCommand     `cmd:"" help:"Each endpoint: what is due to it, its dead letters, whether it fails, why and since when."`
+	Attempts attemptsCommand `cmd:"" help:"What came of each attempt, the newest first."`
+	Test     testCommand     `cmd:"" help:"Send a sample of each type of event that the endpoint's format knows, once, and show what it answers."`
+	Replay   replayCommand   `cmd:"" help:"Send dead letters, or what waits, again now, under their old ids and with their schedule from the beginning."`
+}
+
+// since is a time as people give it: 2026-11-28T05:21:29Z, or how long ago.
+type since struct{ time.Time }
+
+// UnmarshalText is for kong.
+func (s *since) UnmarshalText(text []byte) error {
+	if ago, err := time.ParseDuration(string(text)); err == nil && ago >= 0 {
+		s.Time = time.Now().Add(-ago)
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
+		return fmt.Errorf("%q: must be a time such as 2026-11-28T05:21:29Z, or how long ago, such as 90m", text)
+	}
+	s.Time = at
+	return nil
+}
+
+// String is the time as the API takes it; empty where none was given.
+func (s since) String() string {
+	if s.IsZero() {
+		return ""
+	}
+	return s.UTC().Format(time.RFC3339Nano)
+}
+
+// which are the flags that both attempts and replays are chosen by.
+type which struct {
+	Tenant   string `placeholder:"TENANT" help:"Of this tenant only: its name or number."`
+	Endpoint string `placeholder:"ID" help:"Of this endpoint only."`
+	Since    since  `placeholder:"TIME" help:"From this time on: 2026-11-28T05:21:29Z, or how long ago: 90m."`
+	Until    since  `placeholder:"TIME" help:"Before this time."`
+}
+
+type listCommand struct{ remote }
+
+// Run is `sink hooks list`.
+func (c *listCommand) Run(o *Operator) error {
+	var answer Endpoints
+	if err := c.ask(o, "/hooks", nil, nil, &answer); err != nil {
+		return err
+	}
+	if c.JSON {
+		return encode(o.Out, answer)
+	}
+	return printEndpoints(o.Out, answer.Endpoints)
+}
+
+type attemptsCommand struct {
+	remote
+	which
+	ID      string `placeholder:"WEBHOOK-ID" help:"At this delivery only."`
+	Message string `placeholder:"ID" help:"Of this mail only: the message id of its events."`
+	Status  string `placeholder:"STATUS" help:"With this status: 503, 5xx, or none where no answer came."`
+	Outcome string `placeholder:"WORD" help:"delivered, retry, given_up, stopped, unsendable; failed: all but delivered."`
+	Limit   int    `default:"50" help:"At most so many."`
+}
+
+// Run is `sink hooks attempts`.
+func (c *attemptsCommand) Run(o *Operator) error {
+	query := url.Values{}
+	for name, value := range map[string]string{
+		"tenant": c.Tenant, "endpoint": c.Endpoint, "id": c.ID, "message": c.Message, "status": c.Status, "outcome": c.Outcome,
+		"from": c.Since.String(), "to": c.Until.String(),
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	all := Attempts{Attempts: nil}
+	for left := c.Limit; left > 0; left = c.Limit - len(all.Attempts) {
+		query.Set("limit", strconv.Itoa(min(left, mostPage)))
+		var page Attempts
+		if err := c.ask(o, "/hooks/attempts", query, nil, &page); err != nil {
+			return err
+		}
+		all.Attempts, all.Next = append(all.Attempts, page.Attempts...), page.Next
+		if page.Next == "" {
+			break
+		}
+		query.Set("after", page.Next)
+	}
+	if c.JSON {
+		return encode(o.Out, all)
+	}
+	return printAttempts(o.Out, all)
+}
+
+type testCommand struct {
+	remote
+	Tenant   string   `required:"" placeholder:"TENANT" help:"The tenant's name or number."`
+	Endpoint string   `required:"" placeholder:"ID" help:"The endpoint."`
+	Type     []string `placeholder:"TYPE" help:"These types only: clicked, opened, bounced, ..."`
+}
+
+// Run is `sink hooks test`.
+func (c *testCommand) Run(o *Operator) error {
+	var answer TestAnswer
+	if err := c.ask(o, "/hooks/test", nil, TestRequest{c.Tenant, c.Endpoint, c.Type}, &answer); err != nil {
+		return err
+	}
+	var err error
+	if c.JSON {
+		err = encode(o.Out, answer)
+	} else {
+		err = printSamples(o.Out, answer)
+	}
+	refused := 0
+	for _, s := range answer.Samples {
+		if !s.Delivered {
+			refused++
+		}
+	}
+	if err == nil && refused > 0 {
+		err = fmt.Errorf("hooks: %d of %d samples were not accepted", refused, len(answer.Samples))
+	}
+	return err
+}
+
+type replayCommand struct {
+	remote
+	which
+	ID      []string `placeholder:"WEBHOOK-ID" help:"These deliveries only."`
+	Type    []string `placeholder:"TYPE" help:"Of these types only: clicked, opened, bounced, ..."`
+	Waiting bool     `xor:"what" help:"In place of dead letters, deliveries that wait for another attempt."`
+	All     bool     `xor:"what" help:"Dead letters and deliveries that wait: all that the store still has."`
+	List    bool     `help:"Only print which they are."`
+}
+
+// Run is `sink hooks replay`.
+func (c *replayCommand) Run(o *Operator) error {
+	request := ReplayRequest{
+		Which: "dead", Tenant: c.Tenant, Endpoint: c.Endpoint, IDs: c.ID, Types: c.Type, From: c.Since.String(), To: c.Until.String(), List: c.List,
+	}
+	switch {
+	case c.Waiting:
+		request.Which = "waiting"
+	case c.All:
+		request.Which = "all"
+	}
+	var answer ReplayAnswer
+	if err := c.ask(o, "/hooks/replay", nil, request, &answer); err != nil {
+		return err
+	}
+	if c.JSON {
+		return encode(o.Out, answer)
+	}
+	if err := printReplayed(o.Out, answer); err != nil {
+		return err
+	}
+	word := "will be sent again"
+	if c.List {
+		word = "would be sent again"
+	}
+	_, err := fmt.Fprintf(o.Out, "%s %s\n", count(answer.Count, "delivery", "deliveries"), word)
+	return err
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strings.Join([]string{strconv.Itoa(n), many}, " ")
+}
