@@ -6,6 +6,7 @@
 //	bench length   how long links become, against the same contents in other tokens
 //	bench kafka    a real Apache Kafka of one or three nodes
 //	bench crash    kills the programs at random and at named points, and checks that no click was lost or doubled
+//	bench report   what the others wrote by --json, as Markdown and as a page with plots
 //	bench soak     a steady load for minutes or days, with restarts, and what grew in the programs
 //
 // It has no settings file: flags only, see `bench COMMAND --help`. `bench run` listens on 127.0.0.1 at 8080 (edge), 8081 (mint), 8090
@@ -32,6 +33,7 @@ import (
 	"waypost/bench/kafka"
 	"waypost/bench/length"
 	"waypost/bench/load"
+	"waypost/bench/report"
 	"waypost/bench/soak"
 	"waypost/configs"
 )
@@ -47,6 +49,7 @@ type commands struct {
 	Length  length.Command      `cmd:"" help:"How long links become, on a list of URLs: Waypost's, JWT, HMAC, Fernet."`
 	Kafka   kafka.Command       `cmd:"" help:"Run a real Apache Kafka on this machine."`
 	Crash   crash.Command       `cmd:"" help:"Kill edge and sink under load, again and again, and check that no click was lost or doubled."`
+	Report  report.Command      `cmd:"" help:"Make results readable: Markdown, and one page with plots."`
 	Soak    soak.Command        `cmd:"" help:"Keep up a steady load with restarts, and say whether anything grew or got lost."`
 }
 

@@ -22,6 +22,8 @@ func TestUsage(t *testing.T) {
 		{"length list --budget 0", 2, "", "--budget=0: must be at least 1"},
 		{"length list --host=", 2, "", "--host=: must not be empty"},
 		{"length /nonexistent", 1, "", "bench: open /nonexistent: no such file or directory\n"},
+		{"report", 2, "", "bench: expected \"<results>"},
+		{"report /nonexistent", 1, "", "bench: stat /nonexistent: no such file or directory\n"},
 		{"crash --rounds 0", 2, "", "--rounds=0: must be at least 1"},
 		{"crash --rate 1", 2, "", "--rate=1: must be from 100 to 100000"},
 		{"crash --kills 1", 2, "", "--kills=1: must be at least 2"},

@@ -116,11 +116,16 @@ func Write(path string, run any) error {
 // ReadHead takes the head out of a result.
 func ReadHead(text []byte) (Head, error) {
 	var h Head
-	if err := json.Unmarshal(text, &h); err != nil {
+	var wrongType *json.UnmarshalTypeError
+	err := json.Unmarshal(text, &h)
+	if errors.As(err, &wrongType) && h.Format > Format {
+		err = nil // the keys of a later format are its own affair: that it is one is the fault to tell
+	}
+	if err != nil {
 		return h, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	switch {
-	case h.Tool == "":
+	case h.Tool == "" && h.Format <= Format:
 		return h, fmt.Errorf("%w: it names no tool", ErrFormat)
 	case h.Format != Format:
 		return h, fmt.Errorf("%w that can be read: format %d, want %d", ErrFormat, h.Format, Format)

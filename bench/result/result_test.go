@@ -55,6 +55,8 @@ func TestWhatIsNoResultIsRefused(t *testing.T) {
 		"{}":                         "names no tool",
 		`{"tool": "x"}`:              "format 0, want 1",
 		`{"tool":"x", "format": 99}`: "format 99, want 1",
+
+		`{"tool":["x"], "machine": 1, "format": 2}`: "format 2, want 1",
 	} {
 		if _, err := ReadHead([]byte(text)); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want one with %q", text, err, want)
