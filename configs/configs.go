@@ -71,7 +71,13 @@ type Sink struct {
 	PrintDecisions bool          `yaml:"print_decisions"` // `click ID first|repeat` on stdout, for the demo
 	DrainTimeout   time.Duration `yaml:"drain_timeout"`
 	Dispatch       Dispatch      `yaml:"dispatch"`
+	API            API           `yaml:"api"`
 	Log            Log           `yaml:"log"`
+}
+
+// API is where the sink lets tenants see and change their webhooks.
+type API struct {
+	Listen string `yaml:"listen"` // host:port; empty: nowhere
 }
 
 // Dispatch is how webhooks are sent.
@@ -120,6 +126,7 @@ type Tenant struct {
 	Stream          string     `yaml:"stream"`
 	DomainID        int64      `yaml:"domain_id"`
 	UserID          int64      `yaml:"user_id"`
+	APITokens       []Secret   `yaml:"api_tokens"` // of the sink's API; which of them is in a request says whose webhooks it is about
 	Endpoints       []Endpoint `yaml:"endpoints"`
 }
 

@@ -83,6 +83,7 @@ func DefaultSink() Sink {
 			Ports:        []int{80, 443, 8080, 8443},
 			RequireHTTPS: true,
 		},
+		API: API{Listen: "127.0.0.1:8082"},
 		Log: defaultLog(),
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"net/textproto"
 	"regexp"
 	"slices"
-	"strings"
 )
 
 // Formats are the names that an endpoint's format may have.
@@ -25,11 +24,9 @@ func (e *Endpoint) group() group {
 			{"format", oneOf(&e.Format, Formats...)},
 			{"secret", secretIn(&e.Secret, standardSecretWant+" for standard, 1 to 4096 bytes of text for maileroo and nexomailer", e.takesSecret)},
 			{"standard_secrets", list[Secret]{&e.StandardSecrets, standardSecret, "secrets of Standard Webhooks (whsec_)", 10}},
-			{"user", text(&e.User, "must be 1 to 200 bytes of text without control characters and without :", func(s string) bool {
-				return s != "" && len(s) <= 200 && clean(s) && !strings.Contains(s, ":")
-			})},
+			{"user", text(&e.User, userWant, isUser)},
 			{"password", secretIn(&e.Password, secretTextWant, isSecretText)},
-			{"headers", list[Header]{&e.Headers, func(h *Header) value { return h.group() }, "headers", 20}},
+			{"headers", list[Header]{&e.Headers, func(h *Header) value { return h.group() }, "headers", mostHeaders}},
 			{"concurrency", numberIn(&e.Concurrency, 0, mostAtOnce)},
 			{"rate", numberIn(&e.Rate, 0, mostASecond)},
 		},
@@ -63,24 +60,24 @@ func (e *Endpoint) check(r *reader, key string) {
 	if r.wrote(join(key, "password")) != r.wrote(join(key, "user")) {
 		r.late(join(key, "password"), "", "user and password must be set together")
 	}
-	e.checkHeaders(r, key)
+	e.checkHeaders(func(at, value, want string) { r.late(join(key, at), value, want) }, key)
 }
 
-// checkHeaders finds headers that the request sets itself, and names written twice.
-func (e *Endpoint) checkHeaders(r *reader, key string) {
+// checkHeaders finds headers that the request sets itself, and names written twice. outer is what stands before the endpoint's own keys.
+func (e *Endpoint) checkHeaders(fault func(at, value, want string), outer string) {
 	first := map[string]int{}
 	for i, h := range e.Headers {
-		at := fmt.Sprintf("%s.headers[%d].name", key, i)
+		at := fmt.Sprintf("headers[%d].name", i)
 		name := textproto.CanonicalMIMEHeaderKey(h.Name)
 		earlier, repeated := first[name]
 		switch {
 		case name == "":
 		case repeated:
-			r.late(at, h.Name, fmt.Sprintf("must not repeat %s.headers[%d].name", key, earlier))
+			fault(at, h.Name, "must not repeat "+join(outer, fmt.Sprintf("headers[%d].name", earlier)))
 		case slices.Contains(ownHeaders, name):
-			r.late(at, h.Name, "must be another: this header is set by the format, the signature or the connection")
+			fault(at, h.Name, "must be another: this header is set by the format, the signature or the connection")
 		case name == "Authorization" && e.User != "":
-			r.late(at, h.Name, "must be another: user and password make this header")
+			fault(at, h.Name, "must be another: user and password make this header")
 		}
 		first[name] = i
 	}
@@ -97,7 +94,7 @@ var headerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
 func (h *Header) group() group {
 	return group{
 		settings: []setting{
-			{"name", text(&h.Name, "must be 1 to 100 of A-Z, a-z, 0-9, - and _, beginning with a letter or digit", headerName.MatchString)},
+			{"name", text(&h.Name, headerWant, headerName.MatchString)},
 			{"value", secretIn(&h.Value, secretTextWant, isSecretText)},
 		},
 		check: func(r *reader, key string) {

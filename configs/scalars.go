@@ -126,21 +126,28 @@ func clean(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-func listenAddress(to *string) value {
-	return text(to, "must be host:port, such as 127.0.0.1:8080, [::1]:8080 or :8080; port 0 takes a free one", func(s string) bool {
-		host, port, err := net.SplitHostPort(s)
-		if err != nil {
-			return false
-		}
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || strconv.FormatUint(n, 10) != port {
-			return false
-		}
-		if _, err := netip.ParseAddr(host); err == nil {
-			return true
-		}
-		return host == "" || isHostName(host)
-	})
+const listenWant = "must be host:port, such as 127.0.0.1:8080, [::1]:8080 or :8080; port 0 takes a free one"
+
+func listenAddress(to *string) value { return text(to, listenWant, isListenAddress) }
+
+// listenAddressOrNone also takes an empty text, for not at all.
+func listenAddressOrNone(to *string) value {
+	return text(to, listenWant+"; empty: none", func(s string) bool { return s == "" || isListenAddress(s) })
+}
+
+func isListenAddress(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || strconv.FormatUint(n, 10) != port {
+		return false
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return host == "" || isHostName(host)
 }
 
 func prefix(to *netip.Prefix) value {
@@ -245,16 +252,19 @@ func isHostName(s string) bool {
 // webhookURL is where an endpoint listens.
 func webhookURL(to *string) value {
 	return scalar[string]{
-		to: to,
-		parse: func(s string) (string, bool) {
-			u, err := url.Parse(s)
-			ok := err == nil && clean(s) && len(s) <= 2048 && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && u.Fragment == ""
-			return s, ok
-		},
+		to:     to,
+		parse:  func(s string) (string, bool) { return s, isWebhookURL(s) },
 		format: quote,
-		want:   "must be an http or https URL with a host, at most 2048 bytes, without a fragment; a login goes into user and password",
+		want:   webhookURLWant,
 		show:   hideLogin,
 	}
+}
+
+const webhookURLWant = "must be an http or https URL with a host, at most 2048 bytes, without a fragment; a login goes into user and password"
+
+func isWebhookURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && clean(s) && len(s) <= 2048 && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && u.Fragment == ""
 }
 
 // hideLogin masks what stands before an @ in a URL.

@@ -127,6 +127,7 @@ func (s *Sink) group() group {
 			{"print_decisions", boolean(&s.PrintDecisions)},
 			{"drain_timeout", durationIn(&s.DrainTimeout, 0, 10*time.Minute)},
 			{"dispatch", s.Dispatch.group()},
+			{"api", s.API.group()},
 			{"log", s.Log.group()},
 		},
 		check: s.check,
@@ -142,6 +143,10 @@ func (s *Sink) check(r *reader, _ string) {
 		r.late("journals", inline, "must be [] where kafka.brokers is set: events come from the journals or from Kafka, never from both")
 	}
 	twice(r, "journals", s.Journals)
+}
+
+func (a *API) group() group {
+	return group{settings: []setting{{"listen", listenAddressOrNone(&a.Listen)}}}
 }
 
 func (d *Dispatch) group() group {

@@ -58,17 +58,21 @@ func TestShippedExamplesLoad(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "tenants.yaml", disabled.ReplaceAllString(string(text), "$1$2"), 0o644)
 	write(t, dir, "outreach-old.secret", "old\n", 0o600)
+	write(t, dir, "api-old.token", "00000000-0000-0000-0000-000000000001\n", 0o600)
 	for _, name := range []string{"crm.secret", "legacy.secret", "legacy-new.secret"} {
 		write(t, dir, name, testStandardSecret+"\n", 0o600)
 	}
 	write(t, dir, "sink.yaml", "", 0o644)
-	_, tenants, faults := LoadSink(dir+"/sink.yaml", []string{"OUTREACH_SECRET=new", "LEGACY_PASSWORD=pass", "LEGACY_TOKEN=token", "MAILEROO_SECRET=text"})
+	_, tenants, faults := LoadSink(dir+"/sink.yaml", []string{"OUTREACH_SECRET=new", "LEGACY_PASSWORD=pass", "LEGACY_TOKEN=token", "MAILEROO_SECRET=text", "API_TOKEN=00000000-0000-0000-0000-000000000002"})
 	if err := faults.Err(); err != nil {
 		t.Fatal(err)
 	}
 	example := tenants.ByName("example")
 	if diff := cmp.Diff([]Secret{"new", "old"}, example.Outreach.Secrets, cmp.Comparer(sameSecret)); diff != "" {
 		t.Error(diff)
+	}
+	if got := len(example.APITokens); got != 2 {
+		t.Errorf("%d tokens of the API, want 2", got)
 	}
 	if got := len(example.Endpoints); got != 3 {
 		t.Fatalf("%d endpoints, want 3", got)
@@ -97,7 +101,7 @@ func TestTablesHaveEveryField(t *testing.T) {
 	}{
 		{edge, edge.group()}, {edge.Journal, edge.Journal.group()}, {edge.Log, edge.Log.group()},
 		{mint, mint.group()},
-		{sink, sink.group()}, {sink.Dispatch, sink.Dispatch.group()},
+		{sink, sink.group()}, {sink.Dispatch, sink.Dispatch.group()}, {sink.API, sink.API.group()},
 		{edge.Kafka, edge.Kafka.group()}, {edge.Kafka.TLS, edge.Kafka.TLS.group()}, {edge.Kafka.SASL, edge.Kafka.SASL.group()}, {edge.Kafka.Topics, edge.Kafka.Topics.group()},
 		{tenant, tenant.group()}, {tenant.Outreach, tenant.Outreach.group(true)}, {Endpoint{}, (&Endpoint{}).group()}, {Header{}, (&Header{}).group()},
 	} {

@@ -39,7 +39,7 @@ func (t *Tenant) inherited(withOrgs bool) []setting {
 		{"stream", words(&t.Stream, 1, 100)},
 		{"domain_id", numberIn(&t.DomainID, 0, math.MaxInt64)},
 		{"user_id", numberIn(&t.UserID, 0, math.MaxInt64)},
-		{"endpoints", list[Endpoint]{&t.Endpoints, func(e *Endpoint) value { return e.group() }, "endpoints", 100}},
+		{"endpoints", list[Endpoint]{&t.Endpoints, func(e *Endpoint) value { return e.group() }, "endpoints", MostEndpoints}},
 	}
 }
 
@@ -48,6 +48,7 @@ func (t *Tenant) group() group {
 		{"number", numberIn(&t.Number, 1, math.MaxUint32)},
 		{"name", named(&t.Name)},
 		{"hosts", list[string]{&t.Hosts, origin, "hosts", 100}},
+		{"api_tokens", list[Secret]{&t.APITokens, apiToken, "tokens", 10}},
 	}
 	return group{settings: append(own, t.inherited(true)...), check: t.check}
 }
@@ -111,6 +112,13 @@ func loopback(origin string) bool {
 	return strings.HasPrefix(host, "127.") || strings.HasPrefix(host, "[::1]") || host == "localhost" || strings.HasPrefix(host, "localhost:")
 }
 
+// apiToken is what a request names its tenant by: long enough that it cannot be guessed, and such as a header can hold.
+func apiToken(to *Secret) value {
+	return secretIn(to, "must be 20 to 200 of the characters ! to ~", func(s Secret) bool {
+		return len(s) >= 20 && len(s) <= 200 && !strings.ContainsFunc(string(s), func(r rune) bool { return r < '!' || r > '~' })
+	})
+}
+
 func (o *Outreach) group(withOrgs bool) group {
 	secret := func(s *Secret) value {
 		return secretIn(s, secretTextWant, isSecretText)
@@ -163,6 +171,9 @@ func (t *tenantsFile) check(r *reader, _ string) {
 			// A host is one tenant's under http and https alike: the edge sees only the Host header.
 			_, bare, _ := strings.Cut(host, "://")
 			claims.claim("host", bare, fmt.Sprintf("%s.hosts[%d]", key, j))
+		}
+		for j, token := range tenant.APITokens {
+			claims.claim("token", string(token), fmt.Sprintf("%s.api_tokens[%d]", key, j))
 		}
 		for j, org := range tenant.Outreach.Orgs {
 			claims.claim("org", org, fmt.Sprintf("%s.outreach.orgs[%d]", key, j))
