@@ -40,8 +40,10 @@ func (s *service) openKafka() (err error) {
 		}
 		o.Dispatch = s.courier
 	}
-	s.member, err = ingesttopic.New(o)
-	return err
+	if s.member, err = ingesttopic.New(o); err != nil {
+		return err
+	}
+	return s.openAPI(nil)
 }
 
 func (s *service) endpoints() (n int) {

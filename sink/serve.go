@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"waypost/configs/ops"
+	"waypost/sink/api"
 	"waypost/sink/dispatch"
 	dispatchtopic "waypost/sink/dispatch/topic"
 	"waypost/sink/ingest"
@@ -35,6 +36,7 @@ type service struct {
 	p          *program
 	log        *slog.Logger
 	admin      *ops.Server
+	api        *api.Server // where it is on
 	metrics    *metrics.Set
 	store      *store.Store           // nil with Kafka: each partition has one
 	member     *ingesttopic.Member    // with Kafka only; then there is no dispatcher, nor an ingester of this service's own
@@ -73,13 +75,20 @@ func (s *service) open() (err error) {
 	if s.store, err = store.Open(cfg.Store, store.Options{Logger: s.log, Fatal: s.fatal}); err != nil {
 		return err
 	}
+	book, err := api.Load(s.store)
+	if err != nil {
+		return err
+	}
 	s.dispatcher, err = dispatch.New(dispatch.Options{
-		Store: s.store, Tenants: s.p.tenants, Settings: cfg.Dispatch, Metrics: s.metrics, Logger: s.log, Failed: s.fail,
+		Store: s.store, Tenants: s.p.tenants, Added: book.Added(s.p.tenants, s.log), Settings: cfg.Dispatch, Metrics: s.metrics, Logger: s.log, Failed: s.fail,
 	})
 	if err != nil {
 		return err
 	}
 	s.openHooks()
+	if err := s.openAPI(book); err != nil {
+		return err
+	}
 	if err := s.openSources(); err != nil {
 		return err
 	}
@@ -107,6 +116,30 @@ func (s *service) openAdmin() (err error) {
 func (s *service) openHooks() {
 	s.hooks = &hooks.API{Dispatcher: s.dispatcher, Tenants: s.p.tenants, Settings: s.p.cfg.Dispatch, Logger: s.log}
 	s.hooks.Register(s.admin.Handle)
+}
+
+// openAPI listens where a tenant has a token; book is nil with Kafka.
+func (s *service) openAPI(book *api.Book) (err error) {
+	cfg := s.p.cfg
+	if cfg.API.Listen == "" || !s.p.tenants.HasTokens() {
+		return nil
+	}
+	s.api, err = api.Start(cfg.API.Listen, api.Options{
+		Book: book, Tenants: s.p.tenants, Dispatcher: s.dispatcher, Rules: cfg.Dispatch.Outbound(), Logger: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
+	return nil
+}
+
+func (s *service) closeAPI() {
+	if s.api == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.api.Close(ctx)
 }
 
 func (s *service) openSources() error {
@@ -138,13 +171,18 @@ func (s *service) work() error {
 	ingested := make(chan error, 1)
 	go func() { ingested <- run(ctx) }()
 	s.ready()
-	_, _ = fmt.Fprintf(s.p.stdout, "sink ready admin http://%s\n", s.admin.Addr())
+	line := "sink ready admin http://" + s.admin.Addr()
+	if s.api != nil {
+		line += " api http://" + s.api.Addr()
+	}
+	_, _ = fmt.Fprintln(s.p.stdout, line)
 
 	err := s.wait(ingested)
 	s.mu.Lock()
 	s.ending = true
 	s.mu.Unlock()
 	s.admin.SetReady("ending")
+	s.closeAPI()
 	stopReading()
 	if drainErr := s.drain(ingested, err != nil); err == nil {
 		err = drainErr
@@ -242,6 +280,7 @@ func (s *service) ready() {
 
 // close ends what operators ask first: it looks into what is closed next.
 func (s *service) close() {
+	s.closeAPI()
 	if s.admin != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mrz1836/postmark"
+
 	"waypost/edge/event"
 	"waypost/edge/journal"
 )
@@ -109,6 +111,7 @@ type runningSink struct {
 	lines   *bufio.Reader
 	exit    chan int
 	stderr  strings.Builder
+	api     string // its URL, where it is on
 }
 
 func (f *folder) start() *runningSink {
@@ -118,9 +121,11 @@ func (f *folder) start() *runningSink {
 		s.exit <- run(s.signals, []string{"--config", filepath.Join(f.dir, "sink.yaml")}, nil, w, &s.stderr)
 		_ = w.Close()
 	}()
-	if line := s.line(f.t); !strings.HasPrefix(line, "sink ready admin http://127.0.0.1:") {
+	line := s.line(f.t)
+	if !strings.HasPrefix(line, "sink ready admin http://127.0.0.1:") {
 		f.t.Fatalf("first line %q\n%s", line, s.stderr.String())
 	}
+	_, s.api, _ = strings.Cut(line, " api ")
 	return s
 }
 
@@ -259,4 +264,54 @@ func TestSecondSignal(t *testing.T) {
 	case <-time.After(within):
 		t.Fatal("still running")
 	}
+}
+
+// A webhook that is made through the API while the sink runs is told of the next click, also after a restart, until it is removed.
+func TestWebhookThroughTheAPI(t *testing.T) {
+	f := newFolder(t)
+	f.write("sink.yaml", settings+"api: {listen: 127.0.0.1:0}\n")
+	f.write("tenants.yaml", "tenants:\n  - {number: 1, name: demo, hosts: [\"http://127.0.0.1:8080\"], api_tokens: [00000000-0000-0000-0000-000000000001]}\n")
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := postmark.NewClient("00000000-0000-0000-0000-000000000001", "")
+	client.HTTPClient = &http.Client{Timeout: within, Transport: transport}
+	w := f.journal()
+	s := f.start()
+	client.BaseURL = s.api
+	f.click(w, "before", 0)
+	s.line(t)
+	hook := postmark.Webhook{URL: f.receiver.URL + "/made", Triggers: postmark.WebhookTrigger{Click: postmark.WebhookTriggerEnabled{Enabled: true}}}
+	made, err := client.CreateWebhook(t.Context(), hook)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.click(w, "a", 0)
+	s.line(t)
+	f.await(1)
+	hook.URL = f.receiver.URL + "/changed"
+	if _, err := client.EditWebhook(t.Context(), made.ID, hook); err != nil {
+		t.Fatal(err)
+	}
+	f.click(w, "b", 0)
+	s.line(t)
+	f.await(2)
+	s.stop(t)
+
+	s = f.start()
+	client.BaseURL = s.api
+	f.click(w, "c", 0)
+	s.line(t)
+	f.await(3)
+	if err := client.DeleteWebhook(t.Context(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+	f.click(w, "d", 0)
+	s.line(t)
+	s.stop(t)
+	for i, path := range []string{"/made", "/changed", "/changed"} {
+		if got := f.received()[i]; !strings.HasPrefix(got, path+` `) || !strings.Contains(got, `"RecordType":"Click"`) {
+			t.Errorf("webhook %d: %s", i, got)
+		}
+	}
+	f.await(3)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ const (
 type Options struct {
 	Store    *store.Store
 	Tenants  *configs.Tenants
+	Added    []Added // endpoints beside those of Tenants, as Put takes them
 	Settings configs.Dispatch
 	Metrics  *metrics.Set
 	Logger   *slog.Logger
@@ -45,19 +47,20 @@ type Options struct {
 
 // Dispatcher delivers webhooks. It is ingest's Outbox.
 type Dispatcher struct {
-	store    *store.Store
-	tenants  map[uint32][]*endpoint // never changes
-	all      []*endpoint
-	sender   *attempt.Sender
-	attempts *retention
-	metrics  *metrics.Set
-	log      *slog.Logger
-	now      func() time.Time
-	failed   func(error)
-	settings configs.Dispatch
-	window   int
-	maxDead  int
-	share    int64 // of memory
+	store     *store.Store
+	endpoints atomic.Pointer[endpoints] // replaced as a whole, under changing
+	changing  sync.Mutex
+	ended     bool // under changing: no endpoint is added or changed any more
+	sender    *attempt.Sender
+	attempts  *retention
+	metrics   *metrics.Set
+	log       *slog.Logger
+	now       func() time.Time
+	failed    func(error)
+	settings  configs.Dispatch
+	window    int
+	maxDead   int
+	share     int64 // of memory
 
 	context  context.Context // of attempts
 	cancel   context.CancelFunc
@@ -96,45 +99,50 @@ func New(o Options) (*Dispatcher, error) {
 	}
 	d := &Dispatcher{
 		store: o.Store, metrics: o.Metrics, log: o.Logger, now: o.Now, failed: o.Failed, settings: o.Settings,
-		tenants: map[uint32][]*endpoint{},
-		window:  max(o.Settings.Window, 1), maxDead: o.maxDeadLetters, share: o.sharedMemory,
+		window: max(o.Settings.Window, 1), maxDead: o.maxDeadLetters, share: o.sharedMemory,
 		refills: make(chan struct{}, refillsAtOnce), marks: make(chan mark, marksAtOnce), marked: make(chan struct{}),
 	}
 	d.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, o.Now)
 	d.attempts = newRetention(o.Store, o.Settings, o.Metrics, o.Now)
 	d.context, d.cancel = context.WithCancel(context.Background())
+	added := slices.Clone(o.Added)
 	for _, tenant := range o.Tenants.List {
 		for _, c := range tenant.Endpoints {
-			e, err := d.newEndpoint(tenant, c)
-			if err != nil {
-				return nil, fmt.Errorf("tenant %s, endpoint %s: %w", tenant.Name, c.ID, err)
-			}
-			d.tenants[tenant.Number] = append(d.tenants[tenant.Number], e)
-			d.all = append(d.all, e)
+			added = append(added, Added{Tenant: tenant, Endpoint: c})
 		}
 	}
+	var all []*endpoint
+	for _, a := range added {
+		e, err := d.newEndpoint(a)
+		if err != nil {
+			return nil, fmt.Errorf("tenant %s, endpoint %s: %w", a.Tenant.Name, a.Endpoint.ID, err)
+		}
+		all = append(all, e)
+	}
+	d.endpoints.Store(newEndpoints(all))
 	if err := d.survey(); err != nil {
 		return nil, fmt.Errorf("dispatch: %w", err)
 	}
 	return d, nil
 }
 
-func (d *Dispatcher) newEndpoint(tenant *configs.Tenant, c configs.Endpoint) (*endpoint, error) {
-	if len(c.ID) > maxEndpointID {
-		return nil, fmt.Errorf("the id has %d bytes, at most %d are allowed", len(c.ID), maxEndpointID)
+func (d *Dispatcher) newEndpoint(a Added) (*endpoint, error) {
+	if len(a.Endpoint.ID) > maxEndpointID {
+		return nil, fmt.Errorf("the id has %d bytes, at most %d are allowed", len(a.Endpoint.ID), maxEndpointID)
 	}
-	target, err := attempt.NewTarget(tenant, c)
+	r, err := newTaker(a)
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoint{d: d, Target: target, gate: target.NewGate(d.settings), prefix: store.DuePrefix(tenant.Number, c.ID), held: map[place]int64{}}
+	e := &endpoint{d: d, Target: r.Target, gate: r.NewGate(d.settings), prefix: store.DuePrefix(a.Tenant.Number, a.Endpoint.ID), held: map[place]int64{}}
+	e.taker.Store(r)
 	return e, e.readHealth()
 }
 
 // survey counts what the store holds, and tells each endpoint where its part begins.
 func (d *Dispatcher) survey() error {
 	byPrefix := map[string]*endpoint{}
-	for _, e := range d.all {
+	for _, e := range d.endpoints.Load().all {
 		byPrefix[string(e.prefix)] = e
 	}
 	orphaned := 0
@@ -185,7 +193,7 @@ func (d *Dispatcher) eachKey(space store.Space, visit func(key []byte) error) er
 func (d *Dispatcher) Start() {
 	go d.mark()
 	d.keepAttempts()
-	for _, e := range d.all {
+	for _, e := range d.endpoints.Load().all {
 		e.look()
 	}
 }
@@ -204,11 +212,11 @@ func (d *Dispatcher) keepAttempts() {
 	})
 }
 
-// Due adds one delivery for each of the tenant's endpoints to the batch, but for those whose format has no document for it.
+// Due adds one delivery for each of the tenant's endpoints to the batch, but for those that do not want it or whose format has no document for it.
 func (d *Dispatcher) Due(b *pebble.Batch, f ingest.First) error {
 	now := d.micros()
-	for _, e := range d.tenants[f.Tenant] {
-		if !e.Takes(f.Type, d.metrics) {
+	for _, e := range d.endpoints.Load().tenants[f.Tenant] {
+		if !e.taker.Load().takes(&f, d.metrics) {
 			continue
 		}
 		it := &item{place: place{now, f.ID}, delivery: Delivery{Created: now}}
@@ -242,7 +250,7 @@ func (d *Dispatcher) Committed() {
 // Stop begins no further attempt, waits for those under way until ctx ends (then it cuts them off: they are made again after a restart),
 // and marks what was finished. Ingest must have ended.
 func (d *Dispatcher) Stop(ctx context.Context) {
-	for _, e := range d.all {
+	for _, e := range d.endAll() {
 		e.stop()
 	}
 	done := make(chan struct{})
@@ -264,7 +272,7 @@ func (d *Dispatcher) Stop(ctx context.Context) {
 func (d *Dispatcher) Measure() {
 	d.metrics.InMemory.Set(float64(d.inMemory.Load()))
 	var oldest uint64
-	for _, e := range d.all {
+	for _, e := range d.endpoints.Load().all {
 		if due := e.oldestDue(); due != 0 && (oldest == 0 || due < oldest) {
 			oldest = due
 		}
@@ -274,12 +282,6 @@ func (d *Dispatcher) Measure() {
 		age = float64(now-oldest) / 1e6
 	}
 	d.metrics.OldestDue.Set(age)
-}
-
-func (e *endpoint) addPending(n int64) {
-	e.pending.Add(n)
-	e.d.pending.Add(n)
-	e.d.metrics.Pending.Add(float64(n))
 }
 
 func (d *Dispatcher) micros() uint64 { return uint64(max(d.now().UnixMicro(), 0)) }

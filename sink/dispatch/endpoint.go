@@ -26,12 +26,12 @@ type item struct {
 //
 // So nothing is loaded twice, and nothing is forgotten: whoever takes a delivery out of memory without finishing it moves cursor back.
 type endpoint struct {
-	*attempt.Target
-	d      *Dispatcher
-	prefix []byte // of its keys in the store
+	*attempt.Target // as it was at first: of it only Tenant and Config.ID never change
+	d               *Dispatcher
+	prefix          []byte                // of its keys in the store
+	taker           atomic.Pointer[taker] // as it is now: what it takes, and how attempts reach it
 
-	pulse   pulse
-	pending atomic.Int64 // deliveries in the store
+	pulse pulse
 
 	mu        sync.Mutex
 	queue     []*item // due now, oldest first
@@ -44,6 +44,8 @@ type endpoint struct {
 	gone      []place // to leave held when the refill has ended
 	timer     *time.Timer
 	stopped   bool
+	removed   bool  // stopped for good: what is due to it stays in the store
+	pending   int64 // deliveries in the store
 }
 
 // admit reserves room in memory for a delivery that is about to be committed; false: it will be read from the store later. While older ones
@@ -85,6 +87,10 @@ func (e *endpoint) windowLocked() int {
 func (e *endpoint) push(it *item) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.removed { // since it was admitted
+		e.dropLocked(it.place)
+		return
+	}
 	e.pushLocked(it)
 }
 

@@ -22,10 +22,11 @@ func (d *Dispatcher) States(ctx context.Context) ([]State, error) {
 	if err != nil {
 		return nil, err
 	}
-	states := make([]State, 0, len(d.all))
-	for _, e := range d.all {
+	all := d.endpoints.Load().all
+	states := make([]State, 0, len(all))
+	for _, e := range all {
 		states = append(states, State{
-			Target: e.Target, Health: e.pulse.now(), Pending: e.pending.Load(), OldestDue: e.oldestDue(), Dead: dead[owner{e.Tenant.Number, e.Config.ID}],
+			Target: e.taker.Load().Target, Health: e.pulse.now(), Pending: e.waiting(), OldestDue: e.oldestDue(), Dead: dead[owner{e.Tenant.Number, e.Config.ID}],
 		})
 	}
 	return states, nil
@@ -50,20 +51,10 @@ func (d *Dispatcher) countDead(ctx context.Context) (map[owner]int64, error) {
 	})
 }
 
-// find is the endpoint of a tenant; nil: there is none.
-func (d *Dispatcher) find(tenant uint32, id string) *endpoint {
-	for _, e := range d.tenants[tenant] {
-		if e.Config.ID == id {
-			return e
-		}
-	}
-	return nil
-}
-
 // Target is the endpoint of a tenant as attempts need it; nil: there is none.
 func (d *Dispatcher) Target(tenant uint32, id string) *attempt.Target {
-	if e := d.find(tenant, id); e != nil {
-		return e.Target
+	if e := d.endpoints.Load().find(tenant, id); e != nil {
+		return e.taker.Load().Target
 	}
 	return nil
 }

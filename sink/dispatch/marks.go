@@ -22,7 +22,7 @@ type mark struct {
 
 // attempt sends one delivery and hands on what came of it.
 func (d *Dispatcher) attempt(e *endpoint, it *item) attempt.Outcome {
-	o := d.sender.Attempt(d.context, e.Target, attempt.Delivery{
+	o := d.sender.Attempt(d.context, e.taker.Load().Target, attempt.Delivery{
 		ID: it.place.id, Attempts: int(it.delivery.Attempts), Created: time.UnixMicro(int64(it.delivery.Created)), Document: it.delivery.Document,
 	})
 	if o.Cut {

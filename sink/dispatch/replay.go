@@ -61,7 +61,7 @@ func (d *Dispatcher) Replay(ctx context.Context, q ReplayQuery, visit func(*Repl
 	if !q.Waiting {
 		return nil
 	}
-	for _, e := range d.all {
+	for _, e := range d.endpoints.Load().all {
 		if q.Tenant != 0 && q.Tenant != e.Tenant.Number || q.Endpoint != "" && q.Endpoint != e.Config.ID {
 			continue
 		}
@@ -183,7 +183,7 @@ func (d *Dispatcher) replayed(q *ReplayQuery, key, value []byte, now uint64) *Re
 	if decoder.Decode(&e, r.delivery.Document) == nil {
 		r.Type = e.Type
 	}
-	if r.to = d.find(r.Tenant, r.Endpoint); r.to == nil || len(q.Types) > 0 && !q.Types[r.Type] {
+	if r.to = d.endpoints.Load().find(r.Tenant, r.Endpoint); r.to == nil || len(q.Types) > 0 && !q.Types[r.Type] {
 		return nil
 	}
 	r.WebhookID = r.id.String()

@@ -34,8 +34,8 @@ func TestBreaker(t *testing.T) {
 	if c := step(t, g, now, Usual, Failed); c != (Change{Opens, 3, begin.Add(3 * time.Second)}) {
 		t.Fatalf("the third failure in a row: %+v", c)
 	}
-	for i, pause := range []time.Duration{1, 2, 4, 5, 5} {
-		pause *= time.Second
+	for i, seconds := range []int{1, 2, 4, 5, 5} {
+		pause := time.Duration(seconds) * time.Second
 		if pass, wait := g.Begin(now); pass != None || wait != pause {
 			t.Fatalf("probe %d: pass %d, wait %v, want %v", i, pass, wait, pause)
 		}

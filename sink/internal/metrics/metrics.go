@@ -54,7 +54,7 @@ var Table = []Metric{
 	{Name: "waypost_sink_deliveries_pending", Type: Gauge, Help: "Deliveries in the store: due, under way, or waiting for another attempt."},
 	{Name: "waypost_sink_deliveries_in_memory", Type: Gauge, Help: "Deliveries held in memory by all endpoints."},
 	{Name: "waypost_sink_delivery_oldest_due_seconds", Type: Gauge, Help: "How long the oldest delivery whose time has come has been waiting."},
-	{Name: "waypost_sink_deliveries_orphaned", Type: Gauge, Help: "Deliveries at start for endpoints that the settings no longer name: kept, not sent."},
+	{Name: "waypost_sink_deliveries_orphaned", Type: Gauge, Help: "Deliveries for endpoints that are not there any more: kept, not sent."},
 	{Name: "waypost_sink_breakers_open", Type: Gauge, Help: "Endpoints that fail and get probes only."},
 	{Name: "waypost_sink_endpoint_failing", Type: Gauge, Help: "Since when an endpoint with an open breaker fails, in Unix seconds; the first 100 of them, and no other endpoint.", Labels: []string{"tenant", "endpoint"}},
 	{Name: "waypost_sink_dead_letters", Type: Gauge, Help: "Deliveries given up and kept."},

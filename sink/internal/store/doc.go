@@ -21,12 +21,15 @@
 //	dead         'x' given up u64, tenant u32, n u8, endpoint id (n bytes), run u64, sequence u64 -> a delivery and why
 //	attempt      'a' ended u64, tenant u32, n u8, endpoint id (n bytes), run u64, sequence u64, number u16 -> what came of it (package dispatch)
 //	health       'h' tenant u32, endpoint id                 -> the endpoint's last success and failures (package dispatch)
+//	webhook      'w' tenant u32, number u32                  -> u8 (1), JSON: a webhook in Postmark's form, with its password (package api)
+//	last webhook 'l'                                         -> u32, the highest number that a webhook ever had
 //
 // due, given up and ended are microseconds since 1970. With Kafka there is one store a partition, with unique, floor and topic keys only.
 //
 // # Who writes
 //
-// Two goroutines write: ingest (unique, floor, position, due: one batch, synced, before anything of it is sent) and dispatch (due, dead, attempt,
+// The webhooks' API writes its own keys only, each change in a synced batch, under a lock of its own. Beside it two goroutines write: ingest (unique,
+// floor, position, due: one batch, synced, before anything of it is sent) and dispatch (due, dead, attempt,
 // health: marks, synced at least every 50 ms). They touch no key at the same time: dispatch removes or moves a due delivery only after ingest's batch is
 // on disk. Rejected: one store each, which cannot make "decided" and "due" one step.
 //

@@ -20,6 +20,8 @@ const (
 	positionSpace = 'p'
 	uniqueSpace   = 'u'
 	versionSpace  = 'v'
+	webhookSpace  = 'w'
+	lastSpace     = 'l'
 )
 
 // ErrKey says that bytes are no key or value of the kind asked for.
@@ -247,6 +249,7 @@ const (
 	Dues      Space = dueSpace
 	Deads     Space = deadSpace
 	Attempts  Space = attemptSpace
+	Webhooks  Space = webhookSpace
 )
 
 // Range is the range of the keys of a space.

@@ -1,0 +1,14 @@
+// Package api is where programs of tenants see and change the webhooks of their tenant, in the form of Postmark's webhooks API.
+//
+//	GET    /webhooks[?MessageStream=S]   all of the tenant's, those of tenants.yaml too
+//	POST   /webhooks                     makes one
+//	GET    /webhooks/ID
+//	PUT    /webhooks/ID                  changes what the body names
+//	DELETE /webhooks/ID
+//
+// The header X-Postmark-Server-Token says whose they are. A change is answered when it is on disk and in force: an event that is decided after the answer sees it.
+//
+// Numbers below 1,000,000,000 are of webhooks made here; they count up and are never given twice. An endpoint of tenants.yaml has a number from there on, made of its id, and cannot be changed here.
+//
+// Rejected: a file of endpoints that is written anew (two writers, and comments lost), and changing tenants.yaml itself.
+package api
