@@ -116,6 +116,7 @@ type Tenant struct {
 	Name            string     `yaml:"name"`
 	Hosts           []string   `yaml:"hosts"` // origins; the first mints, all open: links.example.com or http://127.0.0.1:8080
 	AnyHost         bool       `yaml:"any_host"`
+	APIKeys         []Secret   `yaml:"api_keys"` // of /v1/messages and /v1/links
 	Outreach        Outreach   `yaml:"outreach"`
 	RetentionDays   int        `yaml:"retention_days"`
 	LinkBudget      int        `yaml:"link_budget"`

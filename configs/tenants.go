@@ -49,6 +49,7 @@ func (t *Tenant) group() group {
 		{"name", named(&t.Name)},
 		{"hosts", list[string]{&t.Hosts, origin, "hosts", 100}},
 		{"api_tokens", list[Secret]{&t.APITokens, apiToken, "tokens", 10}},
+		{"api_keys", list[Secret]{&t.APIKeys, apiKey, "keys", 10}},
 	}
 	return group{settings: append(own, t.inherited(true)...), check: t.check}
 }
@@ -80,7 +81,7 @@ func (t *Tenant) advise(r *reader, key string) {
 			r.warn(fmt.Sprintf("%s.hosts[%d]", key, i), host, "links go over the network in clear: https is meant for everything but tests")
 		}
 	}
-	if len(t.Outreach.Secrets) == 0 {
+	if len(t.Outreach.Secrets) == 0 && len(t.APIKeys) == 0 { // else it may be none of Outreach's
 		r.warn(key+".outreach.secrets", "", "no secret: every request of Outreach will be refused with 401")
 	}
 }
@@ -105,6 +106,12 @@ func (s *Sink) adviseTenants(r *reader, tenants *Tenants) {
 			}
 		}
 	}
+}
+
+func apiKey(s *Secret) value {
+	return secretIn(s, "must be 16 to 200 letters, digits and signs of ASCII, without blanks", func(s Secret) bool {
+		return len(s) >= 16 && len(s) <= 200 && !strings.ContainsFunc(string(s), func(c rune) bool { return c <= ' ' || c >= 0x7F })
+	})
 }
 
 func loopback(origin string) bool {

@@ -1,6 +1,6 @@
-// Mint turns the links of outgoing mail into links of one's own: Outreach posts the links of each mail, mint answers with signed replacements.
+// Mint turns the links of outgoing mail into links of one's own: Outreach posts the links of each mail, other programs its bodies, mint answers with signed replacements.
 //
-//	mint [serve]                          answer Outreach's requests (the default)
+//	mint [serve]                          answer requests of Outreach and of mail programs (the default)
 //	mint keys init|rotate|list|retire     the link keys that mint and edge share
 //	mint link --tenant T URL              one link by hand
 //	mint open LINK                        what a link holds, as JSON
@@ -8,7 +8,7 @@
 //
 // Settings: configs/mint.yaml or --config FILE, and the tenants and key files that it names.
 //
-// Ports: 127.0.0.1:8081 (POST /outreach/TENANT, POST /outreach), admin 127.0.0.1:9081 (/metrics, /healthz, /readyz, pprof); both from the settings.
+// Ports: 127.0.0.1:8081 (POST /outreach/TENANT, POST /outreach, POST /v1/messages/TENANT, POST /v1/links/TENANT), admin 127.0.0.1:9081 (/metrics, /healthz, /readyz, pprof); both from the settings.
 //
 // Signals: SIGTERM and SIGINT stop taking connections, answer what is under way and end; a second one, or drain_timeout, ends at once. SIGHUP takes up tenants and keys anew.
 //
@@ -31,7 +31,7 @@ func main() {
 type commandLine struct {
 	configs.Flags
 
-	Serve serveCommand `cmd:"" default:"withargs" help:"Answer Outreach's requests (the default)."`
+	Serve serveCommand `cmd:"" default:"withargs" help:"Answer requests of Outreach and of mail programs (the default)."`
 	Keys  keysCommand  `cmd:"" help:"The link keys that mint and edge share."`
 	Link  linkCommand  `cmd:"" help:"Mint one link by hand."`
 	Open  openCommand  `cmd:"" help:"Print what a link holds, as JSON, or why it does not open (exit 1)."`

@@ -18,13 +18,14 @@ const (
 	leftControl
 	leftBudget
 	leftOwn
+	leftExcluded
 	leftNotString
 	leftSurrogate
 	leftLate
 	leftCount
 )
 
-var leftNames = [leftCount]string{"scheme", "host", "control", "budget", "own", "not_string", "surrogate", "late"}
+var leftNames = [leftCount]string{"scheme", "host", "control", "budget", "own", "excluded", "not_string", "surrogate", "late"}
 
 // member is a part of meta that was not of its type, and so counts as absent.
 type member int

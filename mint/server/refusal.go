@@ -28,11 +28,13 @@ func refuse(status int, text string) *refusal {
 
 // The refusals that need no words of the request.
 var (
-	refusePath      = refuse(fasthttp.StatusNotFound, "nothing here: POST to /outreach/TENANT or /outreach")
+	refusePath      = refuse(fasthttp.StatusNotFound, "nothing here: POST to /outreach/TENANT, /outreach, /v1/messages/TENANT or /v1/links/TENANT")
 	refuseMethod    = refuse(fasthttp.StatusMethodNotAllowed, "only POST")
 	refuseTenant    = refuse(fasthttp.StatusNotFound, "unknown tenant")
 	refuseOrg       = refuse(fasthttp.StatusNotFound, "unknown tenant: the path names none and no tenant has this outreach-org-id")
 	refuseSignature = refuse(fasthttp.StatusUnauthorized, SignatureHeader+" is missing or wrong")
+	refuseKey       = refuse(fasthttp.StatusUnauthorized, "Authorization must be Bearer and one of the tenant's api_keys")
+	refuseType      = refuse(fasthttp.StatusUnsupportedMediaType, "Content-Type must be application/json")
 	refuseCoding    = refuse(fasthttp.StatusUnsupportedMediaType, "Content-Encoding must be gzip, identity or absent")
 	refuseGzip      = refuse(fasthttp.StatusBadRequest, "the body's gzip data is damaged")
 	refuseLength    = refuse(fasthttp.StatusRequestEntityTooLarge, "the body is too long")
@@ -43,13 +45,16 @@ var (
 	refuseBug       = refuse(fasthttp.StatusInternalServerError, "internal error")
 )
 
-// refuseContent says what is wrong with a body that verified: its own sender reads it.
+// refuseContent says what is wrong with a body of somebody whom we know: its own sender reads it.
 func refuseContent(body []byte, err error) *refusal {
 	switch err {
 	case errNotObject, errDataMissing, errDataType:
 		return refuse(fasthttp.StatusBadRequest, err.Error())
 	case io.EOF:
 		return refuse(fasthttp.StatusBadRequest, "not JSON: the body is empty, at byte 0")
+	}
+	if wrong := (*fault)(nil); errors.As(err, &wrong) {
+		return refuse(fasthttp.StatusBadRequest, wrong.Error())
 	}
 	offset := len(body)
 	var syntactic *jsontext.SyntacticError

@@ -1,4 +1,4 @@
-// Package server is the HTTP side of mint: Outreach posts the links of a mail, and gets them back as links of ours.
+// Package server is the HTTP side of mint: Outreach posts the links of a mail, other programs its bodies, and they get them back with links of ours.
 package server
 
 import (
@@ -48,6 +48,7 @@ type Server struct {
 	log          *slog.Logger
 	metrics      *metrics
 	refused      throttle.Every // log lines of wrong signatures
+	unknownKeys  throttle.Every // log lines of wrong API keys
 	none         *tenantMetrics
 	rules        atomic.Pointer[rules]
 }
@@ -66,6 +67,7 @@ type tenant struct {
 	prefix   []byte // what its links begin with: origin and slash
 	budget   int    // characters of a whole link
 	secrets  []*secret
+	apiKeys  apiKeys
 }
 
 // New prepares a server; Serve starts it.
@@ -143,6 +145,7 @@ func newTenant(settings *configs.Tenant, keys *link.Keyring) (*tenant, error) {
 		number:   settings.Number,
 		prefix:   prefix,
 		budget:   settings.LinkBudget,
+		apiKeys:  newAPIKeys(settings.APIKeys),
 	}
 	for _, key := range settings.Outreach.Secrets {
 		t.secrets = append(t.secrets, newSecret(key))
@@ -179,12 +182,15 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		counters.count(ctx.Response.StatusCode())
 		c.answers(counters)
 	}()
-	t, refused := s.route(ctx)
+	t, which, refused := s.route(ctx)
 	if t != nil {
 		counters = t.tenantMetrics
 	}
+	if refused == nil && which != endpointOutreach {
+		refused = s.authorised(ctx, t)
+	}
 	if refused == nil {
-		refused = s.admitted(ctx, t, c)
+		refused = s.admitted(ctx, t, which, c)
 	}
 	if refused != nil {
 		s.refuse(ctx, refused)
@@ -213,6 +219,10 @@ func (s *Server) handleUnread(ctx *fasthttp.RequestCtx, err error) {
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, r *refusal) {
 	ctx.SetStatusCode(r.status)
 	switch r.status {
+	case fasthttp.StatusUnauthorized:
+		if r == refuseKey {
+			ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
+		}
 	case fasthttp.StatusMethodNotAllowed:
 		ctx.Response.Header.Set("Allow", "POST")
 	case fasthttp.StatusServiceUnavailable:
@@ -222,37 +232,72 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, r *refusal) {
 	ctx.SetBody(r.body)
 }
 
+// endpoint is what a path asks for.
+type endpoint uint8
+
+const (
+	endpointOutreach endpoint = iota
+	endpointMessages
+	endpointLinks
+)
+
+// endpoints are the paths; the tenant's name follows.
+var endpoints = [...][]byte{endpointOutreach: []byte("/outreach"), endpointMessages: []byte("/v1/messages"), endpointLinks: []byte("/v1/links")}
+
 // route finds the tenant that the path names, or the organisation's header.
 //
 // An unknown tenant is answered at once, with less work than a wrong signature: the status tells the two apart anyway, tenants' names are
 // in URLs and no secret, and a flood is refused cheaply.
-func (s *Server) route(ctx *fasthttp.RequestCtx) (*tenant, *refusal) {
-	name, ok := bytes.CutPrefix(ctx.Path(), []byte("/outreach"))
-	if !ok || len(name) > 0 && name[0] != '/' {
-		return nil, refusePath
+func (s *Server) route(ctx *fasthttp.RequestCtx) (*tenant, endpoint, *refusal) {
+	which, name, ok := splitPath(ctx.Path())
+	if !ok {
+		return nil, which, refusePath
 	}
 	if !ctx.IsPost() {
-		return nil, refuseMethod
+		return nil, which, refuseMethod
 	}
-	name = bytes.Trim(name, "/")
 	rules := s.rules.Load()
 	if len(name) == 0 {
 		if t := rules.byOrg[string(ctx.Request.Header.Peek("outreach-org-id"))]; t != nil {
-			return t, nil
+			return t, which, nil
 		}
-		return nil, refuseOrg
+		return nil, which, refuseOrg
 	}
 	if t := rules.byName[string(name)]; t != nil {
-		return t, nil
+		return t, which, nil
 	}
-	return nil, refuseTenant
+	return nil, which, refuseTenant
+}
+
+// splitPath finds the endpoint of a path and the tenant's name in it. Only Outreach's may leave it out.
+func splitPath(path []byte) (which endpoint, name []byte, ok bool) {
+	for i, prefix := range endpoints {
+		rest, begins := bytes.CutPrefix(path, prefix)
+		if !begins || len(rest) > 0 && rest[0] != '/' {
+			continue
+		}
+		which, name = endpoint(i), bytes.Trim(rest, "/")
+		return which, name, which == endpointOutreach || len(name) > 0
+	}
+	return 0, nil, false
+}
+
+// authorised looks at the key before anything is done for the request.
+func (s *Server) authorised(ctx *fasthttp.RequestCtx, t *tenant) *refusal {
+	if t.apiKeys.admits(ctx.Request.Header.Peek("Authorization")) {
+		return nil
+	}
+	if held, ok := s.unknownKeys.Allow(time.Now()); ok {
+		s.log.Warn("API key refused", "tenant", t.settings.Name, "held_back", held)
+	}
+	return refuseKey
 }
 
 // unpacks is how many bytes one of a gzip body is taken for: lists of URLs shrink to a fifth or less.
 const unpacks = 6
 
 // admitted has a request's turn come, or refuses it: rather at once than too late.
-func (s *Server) admitted(ctx *fasthttp.RequestCtx, t *tenant, c *conn) *refusal {
+func (s *Server) admitted(ctx *fasthttp.RequestCtx, t *tenant, which endpoint, c *conn) *refusal {
 	if c.unseen {
 		return s.shed(shedUnseen)
 	}
@@ -270,7 +315,10 @@ func (s *Server) admitted(ctx *fasthttp.RequestCtx, t *tenant, c *conn) *refusal
 		return s.shed(shedWaited)
 	}
 	defer s.gate.Leave(pass)
-	return s.outreach(ctx, t, c.first)
+	if which == endpointOutreach {
+		return s.outreach(ctx, t, c.first)
+	}
+	return s.message(ctx, t, which, c.first)
 }
 
 func (s *Server) shed(why shed) *refusal {
@@ -332,15 +380,19 @@ func (s *Server) verified(ctx *fasthttp.RequestCtx, t *tenant, m *minter) ([]byt
 }
 
 func (s *Server) count(m *minter, t *tenant) {
-	t.links.Add(float64(m.minted))
-	for reason, n := range m.left {
-		if n > 0 {
-			s.metrics.left[reason].Add(float64(n))
-		}
-	}
+	s.countLinks(t, m.minted, &m.left)
 	for which, n := range m.ignored {
 		if n > 0 {
 			s.metrics.ignored[which].Add(float64(n))
+		}
+	}
+}
+
+func (s *Server) countLinks(t *tenant, minted int, left *[leftCount]int) {
+	t.links.Add(float64(minted))
+	for reason, n := range left {
+		if n > 0 {
+			s.metrics.left[reason].Add(float64(n))
 		}
 	}
 }
