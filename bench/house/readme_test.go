@@ -130,7 +130,7 @@ var (
 	fenced  = regexp.MustCompile("(?ms)^```[a-z]*\\n(.*?)^```")
 	program = regexp.MustCompile(`(?m)^(?:\$ )?(?:bin/|go run \./|waypost-)(edge|mint|sink|bench)\b([^|;>&#\n]*)`)
 	flag    = regexp.MustCompile(`^--[a-z][a-z-]*`)
-	word    = regexp.MustCompile(`^[a-z][a-z-]*$`)
+	word    = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 )
 
 // Commands in the READMEs are ones that the programs have: each command's --help knows its words and its flags.

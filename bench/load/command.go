@@ -21,12 +21,14 @@ type Command struct {
 	Mint   MintCommand   `cmd:"" help:"Mint's answers to requests of ten links, on kept and on fresh connections."`
 	Sink   SinkCommand   `cmd:"" help:"The sink's decisions, from a journal that is full when it starts, with and without webhooks."`
 	Keys   KeysCommand   `cmd:"" help:"The sink's decisions as its store grows: the rate at 5 million unique clicks, and at 50 million."`
+	E2E    E2ECommand    `cmd:"" name:"e2e" help:"A click's way through edge, journal and sink to a receiver of webhooks: how long it takes, whether each comes once, what it costs."`
 	Outage OutageCommand `cmd:"" help:"The edge's redirects before, during and after an outage of Kafka."`
 	Kafka  KafkaCommand  `cmd:"" help:"From journal to Kafka, and from Kafka to decisions in Kafka: events a second, and the broker's share."`
 	Sync   SyncCommand   `cmd:"" help:"The edge's redirects with the journal's syncer, without, and beside a process that keeps the disk busy."`
 
-	Bare    BareCommand    `cmd:"" hidden:"" help:"The yardstick's process."`
-	Disturb DisturbCommand `cmd:"" hidden:"" help:"The process that keeps the disk busy."`
+	Bare     BareCommand     `cmd:"" hidden:"" help:"The yardstick's process."`
+	Receiver ReceiverCommand `cmd:"" hidden:"" help:"The process that receives webhooks."`
+	Disturb  DisturbCommand  `cmd:"" hidden:"" help:"The process that keeps the disk busy."`
 }
 
 // EdgeCommand is `bench load edge`.

@@ -42,6 +42,7 @@ type outcome struct {
 	shed       uint64 // answered with the status of what is too much
 	wrong      uint64 // answered with another
 	broken     uint64 // sent, and never answered
+	start      int64  // by the wire's clock
 	elapsed    int64  // ns from the start to the last answer
 	exhausted  bool   // the prepared requests ran out before the time did
 	latency    *hdrhistogram.Histogram
@@ -91,6 +92,7 @@ func (d driver) run(w wire, next func() []byte) (*outcome, error) {
 	for c := d.connections - 1; c >= 0; c-- {
 		f.idle = append(f.idle, int32(c))
 	}
+	f.out.start = f.start
 	end := f.start + d.duration
 	for {
 		now := w.now()

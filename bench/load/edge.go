@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ const journalConsumer = "load"
 type edgeOptions struct {
 	segmentBytes int64  // of the journal
 	sync         string // journal.sync; empty: the default
+	consumer     string // of the journal; empty: the load run itself
 	more         string // lines of settings
 }
 
@@ -38,7 +40,7 @@ tenants: tenants.yaml
   keep_bytes: 0
   consumers: [%s]
   segment_bytes: %d
-`, o.more, journalConsumer, o.segmentBytes)
+`, o.more, cmp.Or(o.consumer, journalConsumer), o.segmentBytes)
 	if o.sync != "" {
 		text += "  sync: " + o.sync + "\n"
 	}

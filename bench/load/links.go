@@ -14,6 +14,9 @@ const (
 	loadHost   = "links.load.test"
 )
 
+// firstMessage is one less than the mailing id of a linkMaker's first link.
+const firstMessage = 4_000_000_000
+
 // linkMaker makes links as a sales mail has them, each different: a destination of about 98 characters with UTM parameters, mailing id of
 // ten digits, prospect of nine, user of six, and the recipient's address. The same seed makes the same links.
 type linkMaker struct {
@@ -46,7 +49,7 @@ func (m *linkMaker) next(l *link.Link) {
 	m.text = t
 	*l = link.Link{
 		Kind: link.Click, Place: link.PlaceHTML, Tenant: loadTenant, Minted: m.minted, Number: uint32(r.IntN(8)),
-		Message:     link.ParseID(fmt.Appendf(nil, "%d", 4_000_000_000+m.made)),
+		Message:     link.ParseID(fmt.Appendf(nil, "%d", firstMessage+m.made)),
 		Prospect:    link.ParseID(fmt.Appendf(nil, "%d", 100_000_000+r.IntN(900_000_000))),
 		User:        link.ParseID(fmt.Appendf(nil, "%d", 100_000+r.IntN(900_000))),
 		Destination: t[:destination], Recipient: t[destination:],

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -18,7 +19,7 @@ type mix struct {
 	// counted is a metric of the edge, with labels, that must grow by one with each answer; empty: none.
 	counted []string
 	// maker begins a stream of requests on links that m makes, sealed under k. The same seed makes the same stream.
-	maker func(k *link.Keyring, m *linkMaker, seed uint64) (maker, error)
+	maker func(k *link.Keyring, m *linkMaker, seed uint64) maker
 	// schedule is when an open loop's requests are due; nil: evenly.
 	schedule scheduler
 	// peak is by how many times the schedule's highest rate is above its mean; 0: 1.
@@ -82,13 +83,13 @@ func appendGet(dst []byte, k *link.Keyring, l *link.Link) ([]byte, error) {
 	return append(dst, lineEnd...), err
 }
 
-func distinctRequests(k *link.Keyring, m *linkMaker, _ uint64) (maker, error) {
+func distinctRequests(k *link.Keyring, m *linkMaker, _ uint64) maker {
 	var l link.Link
 	return func(dst []byte) (head, to []byte, err error) {
 		m.next(&l)
 		head, err = appendGet(dst, k, &l)
 		return head, l.Destination, err
-	}, nil
+	}
 }
 
 const (
@@ -96,36 +97,27 @@ const (
 	zipfExponent    = 1.1
 )
 
-// zipfRequests ask for links that are the same in all copies of a newsletter, so that they carry no person.
-func zipfRequests(k *link.Keyring, m *linkMaker, seed uint64) (maker, error) {
+// zipfRequests ask for links that are the same in all copies of a newsletter, so that they carry no person. Each is made when it is asked for first.
+func zipfRequests(k *link.Keyring, m *linkMaker, seed uint64) maker {
 	var l link.Link
-	pool := newRequests("")
-	var ends []int // of the destinations
-	var destinations []byte
-	for range newsletterLinks {
-		m.next(&l)
-		l.Prospect, l.User, l.Recipient = link.ID{}, link.ID{}, nil
-		var err error
-		if pool.heads, err = appendGet(pool.heads, k, &l); err != nil {
-			return nil, err
-		}
-		pool.end()
-		destinations = append(destinations, l.Destination...)
-		ends = append(ends, len(destinations))
-	}
+	var made [newsletterLinks]struct{ head, to []byte }
 	z := rand.NewZipf(rand.New(rand.NewPCG(seed, 3)), zipfExponent, 1, newsletterLinks-1)
 	return func(dst []byte) (head, to []byte, err error) {
-		i := int(z.Uint64())
-		begin := 0
-		if i > 0 {
-			begin = ends[i-1]
+		it := &made[z.Uint64()]
+		if it.head == nil {
+			m.next(&l)
+			l.Prospect, l.User, l.Recipient = link.ID{}, link.ID{}, nil
+			it.to = bytes.Clone(l.Destination)
+			if it.head, err = appendGet(nil, k, &l); err != nil {
+				return dst, nil, err
+			}
 		}
-		return append(dst, pool.head(i)...), destinations[begin:ends[i]], nil
-	}, nil
+		return append(dst, it.head...), it.to, nil
+	}
 }
 
 // forgedRequests change one character of each token: neither its first four, of which the version and the key are, nor the last, which has bits that mean nothing.
-func forgedRequests(k *link.Keyring, m *linkMaker, seed uint64) (maker, error) {
+func forgedRequests(k *link.Keyring, m *linkMaker, seed uint64) maker {
 	var l link.Link
 	r := rand.New(rand.NewPCG(seed, 4))
 	return func(dst []byte) (head, to []byte, err error) {
@@ -140,13 +132,13 @@ func forgedRequests(k *link.Keyring, m *linkMaker, seed uint64) (maker, error) {
 			head[at] = tokenLetters[r.IntN(len(tokenLetters))]
 		}
 		return head, nil, nil
-	}, nil
+	}
 }
 
 // tokenLetters are those of a token but for the marks, one of which could be its end.
 const tokenLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-func mangledRequests(k *link.Keyring, m *linkMaker, _ uint64) (maker, error) {
+func mangledRequests(k *link.Keyring, m *linkMaker, _ uint64) maker {
 	var l link.Link
 	var token []byte
 	n := 0
@@ -158,7 +150,7 @@ func mangledRequests(k *link.Keyring, m *linkMaker, _ uint64) (maker, error) {
 		head = mangles[n%len(mangles)].append(append(dst, getLine...), token)
 		n++
 		return append(head, lineEnd...), l.Destination, nil
-	}, nil
+	}
 }
 
 // mailLinks are those of a mail that a scanner looks at.
@@ -169,7 +161,7 @@ const scannerHeaders = "User-Agent: Mozilla/5.0 (compatible; MailScanner/1.0; +h
 
 // sweepRequests come from one client for each mail: a HEAD of each link, then a GET. The client's address is told as a proxy does it; the edge trusts the
 // generator to be one.
-func sweepRequests(k *link.Keyring, m *linkMaker, _ uint64) (maker, error) {
+func sweepRequests(k *link.Keyring, m *linkMaker, _ uint64) maker {
 	var l link.Link
 	var first link.Link
 	var token []byte
@@ -192,5 +184,5 @@ func sweepRequests(k *link.Keyring, m *linkMaker, _ uint64) (maker, error) {
 		n++
 		head = append(append(append(dst, method...), token...), lineEnd...)
 		return fmt.Appendf(head, "X-Forwarded-For: 198.18.%d.%d\r\n", mail/250%250, mail%250+1), l.Destination, err
-	}, nil
+	}
 }

@@ -22,10 +22,7 @@ func stream(t *testing.T, m *mix, seed uint64, n int) (heads []byte, to []string
 	}
 	links := newLinkMaker(seed)
 	links.minted = 1 // a minute may end between two streams
-	next, err := m.maker(keys, links, seed)
-	if err != nil {
-		t.Fatal(err)
-	}
+	next := m.maker(keys, links, seed)
 	for range n {
 		var destination []byte
 		if heads, destination, err = next(heads); err != nil {
@@ -219,11 +216,11 @@ func TestAScheduleIsKept(t *testing.T) {
 }
 
 func TestMixesOverTheRealEdge(t *testing.T) {
-	for _, m := range mixes[1:] {
-		t.Run(m.name, func(t *testing.T) {
-			report := measured(t, "load", "edge", "--mix="+m.name, "--open", "--rate=500", "--rounds=1", "--no-steady")
-			if report.Setup.Mix != m.name || len(report.Turns) != 2 {
-				t.Fatalf("mix %s, %d turns; want %s, 2", report.Setup.Mix, len(report.Turns), m.name)
+	for _, name := range []string{"forged", "mangled", "sweep"} { // zipf: below
+		t.Run(name, func(t *testing.T) {
+			report := measured(t, "load", "edge", "--mix="+name, "--open", "--rate=500", "--rounds=1", "--no-steady")
+			if report.Setup.Mix != name || len(report.Turns) != 2 {
+				t.Fatalf("mix %s, %d turns; want %s, 2", report.Setup.Mix, len(report.Turns), name)
 			}
 			bare, edge := report.Turns[0], report.Turns[1]
 			if bare.Answered == 0 || bare.Answered != edge.Answered || edge.Answered != edge.Due || faulty(bare) || faulty(edge) {

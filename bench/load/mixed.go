@@ -23,13 +23,11 @@ func (l *lineup) mixed(m *mix, fresh bool) {
 }
 
 // mixUp begins the mix's stream of requests, on links sealed under e's keys, and holds e's answers to the first of them.
-func (l *lineup) mixUp(e *edge) (err error) {
+func (l *lineup) mixUp(e *edge) error {
 	if l.mix.name == distinctMix && !l.fresh {
 		return nil // as lead says
 	}
-	if l.next, err = l.mix.maker(e.keys, l.links, l.seed); err != nil {
-		return err
-	}
+	l.next = l.mix.maker(e.keys, l.links, l.seed)
 	l.plain, l.seal = l.seal, func(r *requests, _ *linkMaker, n int) error { return l.next.fill(r, n) }
 	return l.tryMix(e)
 }

@@ -5,17 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"sync/atomic"
 	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kong"
-	"github.com/valyala/fasthttp"
 
 	"waypost/bench/result"
 	"waypost/edge/journal"
@@ -28,6 +25,7 @@ const sinkConsumer = "sink"
 type SinkCommand struct {
 	Events         int     `help:"Clicks in the journal, without webhooks." default:"500000"`
 	WebhookEvents  int     `help:"Clicks in the journal, where each first one is posted; 0: no such turns." default:"20000"`
+	Hooks          bool    `help:"Only the turns with webhooks."`
 	Repeats        float64 `help:"Share of clicks that repeat an earlier one." default:"0.1"`
 	Rounds         int     `help:"Each with a fresh store." default:"3"`
 	ServerCore     int     `help:"Core of the sink; -1: the last one." default:"-1"`
@@ -63,6 +61,8 @@ type SinkTurn struct {
 	DeliveredSeconds   float64 `json:"delivered_seconds,omitempty"`
 	DeliveredPerSecond float64 `json:"delivered_per_second,omitempty"`
 	DeliveredCPU       float64 `json:"delivered_cpu_us,omitempty"`
+	ReceiverCPU        float64 `json:"receiver_cpu_us,omitempty"` // the receiver's, likewise
+	ReceiverBusy       float64 `json:"receiver_core_busy,omitempty"`
 }
 
 // Run measures and reports.
@@ -82,6 +82,9 @@ func (c *SinkCommand) Run(ctx context.Context, k *kong.Context) error {
 }
 
 func (c *SinkCommand) measure(ctx context.Context, head *result.Head, progress io.Writer) ([]SinkTurn, error) {
+	if c.Hooks && c.WebhookEvents == 0 {
+		return nil, errors.New("load: --hooks asks for --webhook-events")
+	}
 	if c.Events < 1 || c.WebhookEvents < 0 || c.Rounds < 1 || c.Repeats < 0 || c.Repeats >= 1 {
 		return nil, errors.New("load: --events and --rounds must be at least 1, --webhook-events not negative, --repeats 0 to below 1")
 	}
@@ -103,12 +106,15 @@ func (c *SinkCommand) measure(ctx context.Context, head *result.Head, progress i
 		return nil, err
 	}
 	defer clear()
-	receiver, err := startReceiver()
+	receiver, err := startReceiver(ctx, dir, c.client, 1) // its book counts only
 	if err != nil {
 		return nil, err
 	}
 	defer receiver.stop()
-	return c.turns(ctx, &sinkField{dir: dir, path: path, core: c.server, receiver: receiver}, progress)
+	if c.Hooks {
+		c.Events = 0
+	}
+	return c.turns(ctx, &sinkField{dir: dir, path: path, core: c.server, receiver: receiver, receiverCore: c.client}, progress)
 }
 
 func (c *SinkCommand) turns(ctx context.Context, f *sinkField, progress io.Writer) ([]SinkTurn, error) {
@@ -160,6 +166,9 @@ type sinkField struct {
 	path     string
 	core     int
 	receiver *receiver
+	seen     int // webhooks of earlier turns
+	// receiverCore is whose busy share is told beside the rate: at 100 % it was the limit.
+	receiverCore int
 }
 
 const sinkTenants = `tenants:
@@ -187,15 +196,13 @@ func (f *sinkField) turn(ctx context.Context, j filledJournal, webhooks bool) (S
 	if err := os.RemoveAll(filepath.Join(j.dir, "consumers")); err != nil {
 		return SinkTurn{}, err
 	}
-	tenants := sinkTenants
+	receiver := ""
 	if webhooks {
-		tenants += fmt.Sprintf(sinkEndpoint, f.receiver.addr)
+		receiver = f.receiver.addr
 	}
-	settings := fmt.Sprintf("admin: 127.0.0.1:0\ntenants: tenants.yaml\njournals: [%s]\nconsumer: %s\nstore: store\ndispatch: {allow: [127.0.0.0/8]}\n", j.dir, sinkConsumer)
-	if err := writeFiles(dir, map[string]string{"sink.yaml": settings, "tenants.yaml": tenants}); err != nil {
+	if err := writeSinkFiles(dir, j.dir, receiver); err != nil {
 		return SinkTurn{}, err
 	}
-	f.receiver.count.Store(0)
 	sink, err := startChild(ctx, f.core, filepath.Join(dir, "sink.log"), "sink", f.path, "--config", filepath.Join(dir, "sink.yaml"))
 	if err != nil {
 		return SinkTurn{}, err
@@ -209,9 +216,27 @@ func (f *sinkField) turn(ctx context.Context, j filledJournal, webhooks bool) (S
 	return t, f.checkDecisions(ctx, sink, j)
 }
 
+// writeSinkFiles writes the settings of a sink that reads the journal and tells the receiver; nobody where there is none.
+func writeSinkFiles(dir, journal, receiver string) error {
+	tenants := sinkTenants
+	if receiver != "" {
+		tenants += fmt.Sprintf(sinkEndpoint, receiver)
+	}
+	settings := fmt.Sprintf("admin: 127.0.0.1:0\ntenants: tenants.yaml\njournals: [%s]\nconsumer: %s\nstore: store\ndispatch: {allow: [127.0.0.0/8]}\n", journal, sinkConsumer)
+	return writeFiles(dir, map[string]string{"sink.yaml": settings, "tenants.yaml": tenants})
+}
+
 // watch waits for the last decision, and for the last webhook.
 func (f *sinkField) watch(ctx context.Context, sink *child, j filledJournal, webhooks bool) (SinkTurn, error) {
 	begin := time.Now()
+	receiverBefore, err := processTime(f.receiver.pid())
+	if err != nil {
+		return SinkTurn{}, err
+	}
+	besideBefore, err := readCore(f.receiverCore)
+	if err != nil {
+		return SinkTurn{}, err
+	}
 	usageBefore, err := readUsage(sink.pid())
 	if err != nil {
 		return SinkTurn{}, err
@@ -243,14 +268,26 @@ func (f *sinkField) watch(ctx context.Context, sink *child, j filledJournal, web
 	if !webhooks {
 		return t, nil
 	}
-	if err := sink.await(ctx, func() bool { return f.receiver.count.Load() >= int64(j.firsts) }); err != nil {
-		return t, fmt.Errorf("%d of %d webhooks: %w", f.receiver.count.Load(), j.firsts, err)
+	come := func() int { return f.receiver.book.count() - f.seen }
+	if err := sink.await(ctx, func() bool { return come() >= j.firsts }); err != nil {
+		return t, fmt.Errorf("%d of %d webhooks: %w", come(), j.firsts, err)
 	}
+	f.seen = f.receiver.book.count()
 	t.DeliveredSeconds = time.Since(begin).Seconds()
 	t.DeliveredPerSecond = float64(j.firsts) / t.DeliveredSeconds
 	usageAfter, err = readUsage(sink.pid())
 	cpu := usageAfter.user + usageAfter.system - usageBefore.user - usageBefore.system
 	t.DeliveredCPU = float64(cpu) / 1e3 / float64(j.firsts)
+	if err != nil {
+		return t, err
+	}
+	besideAfter, err := readCore(f.receiverCore)
+	if err != nil {
+		return t, err
+	}
+	t.ReceiverBusy = besideAfter.share(besideBefore)
+	receiverAfter, err := processTime(f.receiver.pid())
+	t.ReceiverCPU = float64(receiverAfter-receiverBefore) / 1e3 / float64(j.firsts)
 	return t, err
 }
 
@@ -290,31 +327,11 @@ func (f *sinkField) checkDecisions(ctx context.Context, sink *child, j filledJou
 	return nil
 }
 
-// receiver takes webhooks and answers 200.
-type receiver struct {
-	addr   string
-	count  atomic.Int64
-	server *fasthttp.Server
-}
-
-func startReceiver() (*receiver, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	r := &receiver{addr: listener.Addr().String()}
-	r.server = &fasthttp.Server{CloseOnShutdown: true, Handler: func(*fasthttp.RequestCtx) { r.count.Add(1) }}
-	go func() { _ = r.server.Serve(listener) }()
-	return r, nil
-}
-
-func (r *receiver) stop() { _ = r.server.Shutdown() }
-
 func (r *SinkReport) writeTable(w io.Writer) error {
 	fmt.Fprintln(w, r.Origin())
 	fmt.Fprintf(w, "sink on core %d with GOMAXPROCS=1, receiver on core %d; a fresh store each turn; medians (and range)\n\n", r.SinkCore, r.ClientCore)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "webhooks\trounds\tevents\tfirsts\tdecisions/s\tuser us\tsystem us\tcore us\tanon MB\twebhooks/s\tCPU us each\t")
+	fmt.Fprintln(table, "webhooks\trounds\tevents\tfirsts\tdecisions/s\tuser us\tsystem us\tcore us\tanon MB\twebhooks/s\tCPU us each\treceiver us\treceiver's core\t")
 	for _, webhooks := range []bool{false, true} {
 		var turns []SinkTurn
 		for _, t := range r.Turns {
@@ -327,10 +344,11 @@ func (r *SinkReport) writeTable(w io.Writer) error {
 		}
 		over := func(figure func(SinkTurn) float64) result.Spread { return result.SpreadOf(figures(turns, figure)) }
 		rate := over(func(t SinkTurn) float64 { return t.PerSecond })
-		fmt.Fprintf(table, "%v\t%d\t%d\t%d\t%.0f (%.0f-%.0f)\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%.1f\t\n", webhooks, len(turns), turns[0].Events, turns[0].Firsts,
+		fmt.Fprintf(table, "%v\t%d\t%d\t%d\t%.0f (%.0f-%.0f)\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%.1f\t%.1f\t%.0f %%\t\n", webhooks, len(turns), turns[0].Events, turns[0].Firsts,
 			rate.Median, rate.Min, rate.Max, over(func(t SinkTurn) float64 { return t.User }).Median, over(func(t SinkTurn) float64 { return t.System }).Median,
 			over(func(t SinkTurn) float64 { return t.Core }).Median, over(func(t SinkTurn) float64 { return float64(t.Anonymous) }).Median/1e6,
-			over(func(t SinkTurn) float64 { return t.DeliveredPerSecond }).Median, over(func(t SinkTurn) float64 { return t.DeliveredCPU }).Median)
+			over(func(t SinkTurn) float64 { return t.DeliveredPerSecond }).Median, over(func(t SinkTurn) float64 { return t.DeliveredCPU }).Median,
+			over(func(t SinkTurn) float64 { return t.ReceiverCPU }).Median, 100*over(func(t SinkTurn) float64 { return t.ReceiverBusy }).Median)
 	}
 	return table.Flush()
 }
