@@ -159,11 +159,12 @@ func TestReadmesCommandsExist(t *testing.T) {
 func unknown(t *testing.T, binary string, args []string) (faults []string) {
 	t.Helper()
 	var words, flags []string
-	subcommand := true // until the first word that cannot be one
+	subcommand := true // until the first word that cannot be one; what follows a flag, but for --config, may be its value
 	for i, arg := range args {
 		switch {
 		case flag.MatchString(arg):
 			flags = append(flags, flag.FindString(arg))
+			subcommand = subcommand && strings.HasPrefix(arg, "--config")
 		case i > 0 && args[i-1] == "--config": // its value
 		case subcommand && word.MatchString(arg):
 			words = append(words, arg)
