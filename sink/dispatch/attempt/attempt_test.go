@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"waypost/sink/dispatch/gate"
 )
 
 func TestRetryAfterDate(t *testing.T) {
@@ -15,6 +17,23 @@ func TestRetryAfterDate(t *testing.T) {
 	} {
 		if got := retryAfter(value, now); got != want {
 			t.Errorf("%q: %v, want %v", value, got, want)
+		}
+	}
+}
+
+// The breaker opens for what does not work, not for what is refused on purpose.
+func TestResult(t *testing.T) {
+	for _, c := range []struct {
+		word string
+		cut  bool
+		want gate.Result
+	}{
+		{Delivered, false, gate.Worked}, {Stopped, false, gate.Worked}, {Again, false, gate.Failed}, {GivenUp, false, gate.Failed}, {Unsendable, false, gate.Untried},
+		{Again, true, gate.Untried},
+	} {
+		o := Outcome{Word: c.word, Cut: c.cut}
+		if got := o.Result(); got != c.want {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }

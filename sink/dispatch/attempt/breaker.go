@@ -21,12 +21,13 @@ func (t *Target) NewGate(s configs.Dispatch) *gate.Gate {
 	return gate.New(l, rand.Float64)
 }
 
-// Result is what the attempt says about its endpoint.
+// Result is what the attempt says about its endpoint. Who wants no further attempt has read the delivery and answered it: with a breaker open for that, what is
+// due would wait for probes, each of which ends one delivery.
 func (o *Outcome) Result() gate.Result {
 	switch {
 	case o.Cut || o.Word == Unsendable:
 		return gate.Untried
-	case o.Word == Delivered:
+	case o.Word == Delivered, o.Word == Stopped:
 		return gate.Worked
 	}
 	return gate.Failed
