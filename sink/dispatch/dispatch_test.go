@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"waypost/configs"
 	"waypost/edge/event"
 	"waypost/sink/dispatch/attempt"
+	"waypost/sink/internal/metrics"
 )
 
 func TestDeliversOnceToEachEndpoint(t *testing.T) {
@@ -229,9 +231,11 @@ func TestClockIsPutBack(t *testing.T) {
 			w.WriteHeader(http.StatusBadGateway)
 		}
 	})
-	h := start(t, fresh(), usual(), endpointTo("a", rc.URL, "standard"))
+	h := prepare(t, fresh(), Options{Settings: usual(), Metrics: metrics.Discard(), Logger: slog.New(slog.DiscardHandler)},
+		&configs.Tenant{Number: 1, Name: "demo", Stream: "outbound", Endpoints: []configs.Endpoint{endpointTo("a", rc.URL, "standard")}})
 	var back atomic.Int64
 	h.now = func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
+	h.Start()
 	for range refillsAtOnce {
 		h.refills <- struct{}{}
 	}
