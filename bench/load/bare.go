@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -30,11 +31,16 @@ func (c *BareCommand) Run(ctx context.Context, k *kong.Context) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp4", c.Listen)
+	return serveHidden(ctx, k.Stdout, "bare", c.Listen, server)
+}
+
+// serveHidden is what a server of the bench's own does as a process: it says where it listens, and serves until ctx ends.
+func serveHidden(ctx context.Context, stdout io.Writer, name, listen string, server *fasthttp.Server) error {
+	listener, err := net.Listen("tcp4", listen)
 	if err != nil {
-		return fmt.Errorf("bare: %w", err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	fmt.Fprintf(k.Stdout, "bare ready on http://%s gomaxprocs %d\n", listener.Addr(), runtime.GOMAXPROCS(0))
+	fmt.Fprintf(stdout, "%s ready on http://%s gomaxprocs %d\n", name, listener.Addr(), runtime.GOMAXPROCS(0))
 	defer context.AfterFunc(ctx, func() { _ = server.Shutdown() })()
 	return server.Serve(listener)
 }

@@ -50,25 +50,35 @@ var errAllVoid = errors.New("load: no turn counts: see above")
 
 // Run measures and reports.
 func (c *EdgeCommand) Run(ctx context.Context, k *kong.Context) error {
+	return conduct(ctx, k, c.JSON, c.measure)
+}
+
+// reporter is what a command has measured.
+type reporter interface {
+	writeTable(io.Writer) error
+	// fault is what was measured and must not be; nil: nothing.
+	fault() error
+}
+
+// conduct measures, prints the report, and writes it to a file where one is named. What is wrong with what was measured comes last: the figures are kept.
+func conduct[R reporter](ctx context.Context, k *kong.Context, file string, measure func(ctx context.Context, progress io.Writer) (R, error)) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	report, err := c.measure(ctx, k.Stderr)
+	report, err := measure(ctx, k.Stderr)
 	if err != nil {
 		return err
 	}
-	return report.publish(k.Stdout, c.JSON)
+	if err := report.writeTable(k.Stdout); err != nil {
+		return err
+	}
+	if err := result.Write(file, report); err != nil {
+		return err
+	}
+	return report.fault()
 }
 
-// publish prints the report, and writes it to a file where one is named. A mode without any turn that counts is an error.
-func (r *Report) publish(w io.Writer, file string) error {
-	if err := r.writeTables(w); err != nil {
-		return err
-	}
-	if err := result.Write(file, r); err != nil {
-		return err
-	}
-	return anyCounts(r.Summary)
-}
+// fault is a mode without any turn that counts.
+func (r *Report) fault() error { return anyCounts(r.Summary) }
 
 // anyCounts refuses a mode without any turn that counts.
 func anyCounts(summary []Summary) error {

@@ -253,7 +253,7 @@ func TestReportIsWritten(t *testing.T) {
 	r := &Report{Setup: Setup{Baselines: []string{"bare"}}, Turns: []Turn{turnOf("bare", 1, 0, 5, ""), turnOf("edge", 1, 0, 6, ""), turnOf("edge", 2, 0, 6, "why not")}}
 	r.Summary = summarize(r.Turns, "bare")
 	var text bytes.Buffer
-	if err := r.writeTables(&text); err != nil {
+	if err := r.writeTable(&text); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"maximum, closed loop", "void: edge, round 2: why not", "1.20"} {

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 )
@@ -50,13 +47,7 @@ func (c *CompareCommand) Validate() error {
 
 // Run measures and reports.
 func (c *CompareCommand) Run(ctx context.Context, k *kong.Context) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	report, err := c.measure(ctx, k.Stderr)
-	if err != nil {
-		return err
-	}
-	return report.publish(k.Stdout, c.JSON)
+	return conduct(ctx, k, c.JSON, c.measure)
 }
 
 func (c *CompareCommand) measure(ctx context.Context, progress io.Writer) (*Report, error) {

@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/alecthomas/kong"
 
-	"waypost/bench/result"
 	"waypost/mint/link"
 )
 
@@ -28,19 +24,7 @@ type E2ECommand struct {
 
 // Run measures and reports. A click that was not told of exactly once is an error.
 func (c *E2ECommand) Run(ctx context.Context, k *kong.Context) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	report, err := c.measure(ctx, k.Stderr)
-	if err != nil {
-		return err
-	}
-	if err := report.writeTable(k.Stdout); err != nil {
-		return err
-	}
-	if err := result.Write(c.JSON, report); err != nil {
-		return err
-	}
-	return report.fault()
+	return conduct(ctx, k, c.JSON, c.measure)
 }
 
 // way is the whole way of a click: generator, edge, journal, sink, receiver.

@@ -8,11 +8,9 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -62,20 +60,10 @@ const kafkaPartitions = 8
 
 // Run measures and reports.
 func (c *KafkaCommand) Run(ctx context.Context, k *kong.Context) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	report := &KafkaReport{Head: result.Begin("bench load kafka"), Compression: c.Compression}
-	var err error
-	if report.Turns, err = c.measure(ctx, &report.Head, k.Stderr); err != nil {
-		return err
-	}
-	if err := result.Write(c.JSON, report); err != nil {
-		return err
-	}
-	return report.writeTable(k.Stdout)
+	return conduct(ctx, k, c.JSON, c.measure)
 }
 
-func (c *KafkaCommand) measure(ctx context.Context, head *result.Head, progress io.Writer) ([]KafkaTurn, error) {
+func (c *KafkaCommand) measure(ctx context.Context, progress io.Writer) (*KafkaReport, error) {
 	if c.Events < 1 || c.Rounds < 1 || c.Repeats < 0 || c.Repeats >= 1 {
 		return nil, errors.New("load: --events and --rounds must be at least 1, --repeats 0 to below 1")
 	}
@@ -83,7 +71,8 @@ func (c *KafkaCommand) measure(ctx context.Context, head *result.Head, progress 
 	if err != nil {
 		return nil, err
 	}
-	head.Versions["sink"] = programVersion(path)
+	r := &KafkaReport{Head: result.Begin("bench load kafka"), Compression: c.Compression}
+	r.Versions["sink"] = programVersion(path)
 	dir, clear, err := workplace(c.Dir, "kafka-")
 	if err != nil {
 		return nil, err
@@ -100,16 +89,15 @@ func (c *KafkaCommand) measure(ctx context.Context, head *result.Head, progress 
 		return nil, err
 	}
 	defer cluster.Close()
-	var turns []KafkaTurn
 	for round := 1; round <= c.Rounds; round++ {
 		t, err := c.turn(ctx, cluster, j, path, filepath.Join(dir, fmt.Sprintf("round-%d", round)), round)
 		if err != nil {
 			return nil, err
 		}
-		turns = append(turns, t)
+		r.Turns = append(r.Turns, t)
 		fmt.Fprintf(progress, "round %d/%d: shipped %.0f events/s, decided %.0f/s\n", round, c.Rounds, t.Shipped, t.Decided)
 	}
-	return turns, nil
+	return r, nil
 }
 
 // turn ships the journal to fresh topics, and has a sink decide what stands there.
@@ -179,29 +167,29 @@ func (c *KafkaCommand) decide(ctx context.Context, cluster *kafka.Cluster, j fil
 	if err != nil {
 		return err
 	}
-	decided := func() float64 {
-		n, err := scrape(ctx, admin, "waypost_sink_decisions_total")
+	decided := func() int {
+		n, _, err := decisions(ctx, admin)
 		if err != nil {
 			return 0
 		}
-		return n
+		return int(n)
 	}
 	if err := sink.await(ctx, func() bool { return decided() > 0 }); err != nil {
 		return err
 	}
 	from := decided()
-	took, own, broker, err := timed(sink.pid(), cluster.PID(1), func() error { return sink.await(ctx, func() bool { return int(decided()) >= j.events }) })
+	took, own, broker, err := timed(sink.pid(), cluster.PID(1), func() error { return sink.await(ctx, func() bool { return decided() >= j.events }) })
 	if err != nil {
 		return err
 	}
-	firsts, err := scrape(ctx, admin, "waypost_sink_decisions_total", `decision="first"`)
+	_, firsts, err := decisions(ctx, admin)
 	if err != nil {
 		return err
 	}
-	if int(firsts) != j.firsts {
-		return fmt.Errorf("load: the sink found %.0f firsts; the journal holds %d", firsts, j.firsts)
+	if firsts != int64(j.firsts) {
+		return fmt.Errorf("load: the sink found %d firsts; the journal holds %d", firsts, j.firsts)
 	}
-	n := j.events - int(from)
+	n := j.events - from
 	t.Decided, t.DecideCPU, t.DecideBrokerCPU = perSecond(n, took), each(own, n), each(broker, n)
 	return nil
 }
@@ -233,6 +221,9 @@ func perSecond(n int, took time.Duration) float64 { return float64(n) / took.Sec
 
 // each is what one event cost, in microseconds.
 func each(cpu time.Duration, n int) float64 { return float64(cpu) / 1e3 / float64(n) }
+
+// fault is nothing: a wrong decision ends the run.
+func (r *KafkaReport) fault() error { return nil }
 
 func (r *KafkaReport) writeTable(w io.Writer) error {
 	fmt.Fprintln(w, r.Origin())

@@ -5,20 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"waypost/bench/result"
-	"waypost/edge/event"
 	"waypost/edge/journal"
 )
 
@@ -69,16 +64,7 @@ const mostAhead = 1_000_000
 
 // Run measures and reports.
 func (c *KeysCommand) Run(ctx context.Context, k *kong.Context) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	report, err := c.measure(ctx, k.Stderr)
-	if err != nil {
-		return err
-	}
-	if err := result.Write(c.JSON, report); err != nil {
-		return err
-	}
-	return report.writeTable(k.Stdout)
+	return conduct(ctx, k, c.JSON, c.measure)
 }
 
 func (c *KeysCommand) measure(ctx context.Context, progress io.Writer) (*KeysReport, error) {
@@ -126,8 +112,7 @@ func (g *growth) run(ctx context.Context, c *KeysCommand, path string) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	settings := fmt.Sprintf("admin: 127.0.0.1:0\ntenants: tenants.yaml\njournals: [journal]\nconsumer: %s\nstore: store\n", sinkConsumer)
-	if err := writeFiles(g.dir, map[string]string{"sink.yaml": settings, "tenants.yaml": sinkTenants}); err != nil {
+	if err := writeSinkFiles(g.dir, filepath.Join(g.dir, "journal"), ""); err != nil {
 		return err
 	}
 	if g.sink, err = startChild(ctx, g.report.SinkCore, filepath.Join(g.dir, "sink.log"), "sink", path, "--config", filepath.Join(g.dir, "sink.yaml")); err != nil {
@@ -152,37 +137,30 @@ func (g *growth) run(ctx context.Context, c *KeysCommand, path string) (err erro
 // write appends clicks until ctx ends.
 func (g *growth) write(ctx context.Context, w *journal.Writer, c *KeysCommand) error {
 	m := newClickMaker(c.Seed, uint64(w.Run()))
-	repeats := rand.New(rand.NewPCG(c.Seed, 3))
-	var record []byte
 	for ctx.Err() == nil {
 		if g.written.Load()-g.decided.Load() > g.ahead {
 			time.Sleep(5 * time.Millisecond)
 			continue
 		}
-		if g.firsts.Load() == 0 || repeats.Float64() >= c.Repeats {
-			m.fresh()
-			g.firsts.Add(1)
+		_, first, err := m.append(w, c.Repeats)
+		if err != nil {
+			return err
 		}
-		m.click.Time = time.Now().UTC().Truncate(time.Microsecond)
-		var at [2]int
-		record, at = event.AppendRecord(record[:0], &m.click)
-		if _, err := w.Append(record, at[:]...); err != nil {
-			return fmt.Errorf("load: filling the journal: %w", err)
+		if first {
+			g.firsts.Add(1)
 		}
 		g.written.Add(1)
 	}
 	return nil
 }
 
-// counts are the sink's own.
+// counts are the sink's own; the writer follows them.
 func (g *growth) counts(ctx context.Context) (decided, firsts int64, err error) {
-	all, err := scrape(ctx, g.admin, "waypost_sink_decisions_total")
-	if err != nil {
-		return 0, 0, err
+	decided, firsts, err = decisions(ctx, g.admin)
+	if err == nil {
+		g.decided.Store(decided)
 	}
-	first, err := scrape(ctx, g.admin, "waypost_sink_decisions_total", `decision="first"`)
-	g.decided.Store(int64(all))
-	return int64(all), int64(first), err
+	return decided, firsts, err
 }
 
 // watch takes a sample each second until the last window has ended.
@@ -216,7 +194,7 @@ func (g *growth) watch(ctx context.Context, c *KeysCommand) error {
 			Seconds: now.Sub(begin).Seconds(), Keys: int(firsts), PerSecond: float64(decided-lastDecided) / now.Sub(last).Seconds(),
 			CPU: float64(u.user+u.system-used.user-used.system) / 1e3 / events, Anonymous: u.anonymous, Starved: g.written.Load()-decided < g.ahead/20,
 		}
-		if s.Store, err = treeBytes(filepath.Join(g.dir, "store")); err != nil {
+		if s.Store, err = DiskUse(filepath.Join(g.dir, "store")); err != nil {
 			return err
 		}
 		last, lastDecided, used = now, decided, u
@@ -254,17 +232,6 @@ func (r *KeysReport) settle(keys []int, length time.Duration) int {
 	return len(r.Windows)
 }
 
-// treeBytes are the sizes of a folder's files; those that vanish meanwhile count nothing.
-func treeBytes(dir string) (sum int64, err error) {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
-			sum += info.Size()
-		}
-	}
-	return sum, err
-}
-
 // check waits until the sink has decided everything, and holds its counts to what was written.
 func (g *growth) check(ctx context.Context) error {
 	var decided, firsts int64
@@ -281,6 +248,9 @@ func (g *growth) check(ctx context.Context) error {
 	}
 	return nil
 }
+
+// fault is nothing: a wrong decision ends the run.
+func (r *KeysReport) fault() error { return nil }
 
 func (r *KeysReport) writeTable(w io.Writer) error {
 	fmt.Fprintln(w, r.Origin())

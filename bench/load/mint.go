@@ -7,11 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -61,22 +58,7 @@ type OverloadTurn struct {
 
 // Run measures and reports. Answers later than they may be under overload are an error.
 func (c *MintCommand) Run(ctx context.Context, k *kong.Context) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	report, err := c.measure(ctx, k.Stderr)
-	if err != nil {
-		return err
-	}
-	if err := report.writeTables(k.Stdout); err != nil {
-		return err
-	}
-	if err := result.Write(c.JSON, report); err != nil {
-		return err
-	}
-	if err := anyCounts(report.Summary); err != nil {
-		return err
-	}
-	return report.overloadFault()
+	return conduct(ctx, k, c.JSON, c.measure)
 }
 
 func (c *MintCommand) measure(ctx context.Context, progress io.Writer) (*MintReport, error) {

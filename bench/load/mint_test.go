@@ -42,7 +42,7 @@ func TestMintCommandOverTheRealMint(t *testing.T) {
 		}
 	}
 	var text bytes.Buffer
-	if err := r.writeTables(&text); err != nil {
+	if err := r.writeTable(&text); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(text.String(), "overload: 200 within 1500 ms, or 503") || !strings.Contains(text.String(), "requests of 10 links") {

@@ -77,7 +77,7 @@ func (m *mint) readShed(ctx context.Context) (map[string]float64, error) {
 	return n, err
 }
 
-func (r *MintReport) writeTables(w io.Writer) error {
+func (r *MintReport) writeTable(w io.Writer) error {
 	s := r.Setup
 	fmt.Fprintln(w, r.Origin())
 	fmt.Fprintf(w, "mint on core %d with GOMAXPROCS=%d, generator on core %d; requests of %d links, signed, %d bytes\n",
@@ -134,6 +134,14 @@ func (r *MintReport) writeOverload(w io.Writer) error {
 
 // errLate says that overload made mint late.
 var errLate = errors.New("load: answers came too late")
+
+// fault is a mode without any turn that counts, or an answer under overload that was later than it may be.
+func (r *MintReport) fault() error {
+	if err := r.Report.fault(); err != nil {
+		return err
+	}
+	return r.overloadFault()
+}
 
 func (r *MintReport) overloadFault() error {
 	for _, t := range r.Overload {

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -49,16 +46,7 @@ const mostOutageRate = 30_000
 
 // Run measures and reports; lost events are an error.
 func (c *OutageCommand) Run(ctx context.Context, k *kong.Context) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	report, err := c.measure(ctx, k.Stderr)
-	if err != nil {
-		return err
-	}
-	if err := result.Write(c.JSON, report); err != nil {
-		return err
-	}
-	return report.writeTable(k.Stdout)
+	return conduct(ctx, k, c.JSON, c.measure)
 }
 
 func (c *OutageCommand) measure(ctx context.Context, progress io.Writer) (*OutageReport, error) {
@@ -183,12 +171,11 @@ func (r *OutageReport) writeTable(w io.Writer) error {
 	fmt.Fprintf(w, "open loop at %.0f requests a second; the broker is killed, and started again\n\n", r.Rate)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "round\t\treq/s\tp50 us\tp99 us\tx\tp99.9 us\tmax us\tsent late p99 us\tCPU us\tlost\t")
-	before, lost := 0.0, 0.0
+	before := 0.0
 	for _, t := range r.Turns {
 		if t.Contestant == "before" {
 			before = t.Latency["p99"]
 		}
-		lost += t.Lost
 		fmt.Fprintf(table, "%d\t%s\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t\n", t.Round, t.Contestant, t.PerSecond, t.Latency["p50"], t.Latency["p99"], t.Latency["p99"]/before,
 			t.Latency["p99.9"], t.Latency["max"], t.Late, t.CPU, t.Lost)
 	}
@@ -202,6 +189,15 @@ func (r *OutageReport) writeTable(w io.Writer) error {
 		if t.Void != "" {
 			fmt.Fprintf(w, "void: %s, round %d: %s\n", t.Contestant, t.Round, t.Void)
 		}
+	}
+	return nil
+}
+
+// fault is the loss of events.
+func (r *OutageReport) fault() error {
+	lost := 0.0
+	for _, t := range r.Turns {
+		lost += t.Lost
 	}
 	if lost > 0 {
 		return fmt.Errorf("%w: %.0f", errLost, lost)

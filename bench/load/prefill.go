@@ -28,17 +28,13 @@ func prefill(dir string, n int, repeats float64, seed uint64) (last journal.Posi
 	}()
 	c := newClickMaker(seed, uint64(w.Run()))
 	last.Run = w.Run()
-	var record []byte
 	for range n {
-		if firsts == 0 || c.random.Float64() >= repeats {
-			c.fresh()
-			firsts++
+		var first bool
+		if last.Sequence, first, err = c.append(w, repeats); err != nil {
+			return last, firsts, err
 		}
-		c.click.Time = time.Now().UTC().Truncate(time.Microsecond)
-		var at [2]int
-		record, at = event.AppendRecord(record[:0], &c.click)
-		if last.Sequence, err = w.Append(record, at[:]...); err != nil {
-			return last, firsts, fmt.Errorf("load: filling the journal: %w", err)
+		if first {
+			firsts++
 		}
 	}
 	return last, firsts, nil
@@ -51,6 +47,8 @@ type clickMaker struct {
 	link   link.Link
 	ids    [3][]byte
 	click  event.Event
+	begun  bool // there is a click to repeat
+	record []byte
 }
 
 func newClickMaker(seed, run uint64) *clickMaker {
@@ -62,6 +60,21 @@ func newClickMaker(seed, run uint64) *clickMaker {
 			UserAgent: []byte("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"),
 		},
 	}
+}
+
+// append writes the next click: the first of its kind, or with the share of repeats the last one once more.
+func (c *clickMaker) append(w *journal.Writer, repeats float64) (sequence uint64, first bool, err error) {
+	if first = !c.begun || c.random.Float64() >= repeats; first {
+		c.fresh()
+		c.begun = true
+	}
+	c.click.Time = time.Now().UTC().Truncate(time.Microsecond)
+	var at [2]int
+	c.record, at = event.AppendRecord(c.record[:0], &c.click)
+	if sequence, err = w.Append(c.record, at[:]...); err != nil {
+		err = fmt.Errorf("load: filling the journal: %w", err)
+	}
+	return sequence, first, err
 }
 
 // fresh turns to a link that nobody clicked yet. A repeated click is the same click once more: a short time later, by the same person.

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -32,14 +30,7 @@ func (c *ReceiverCommand) Run(ctx context.Context, k *kong.Context) error {
 		return err
 	}
 	defer b.close()
-	listener, err := net.Listen("tcp4", c.Listen)
-	if err != nil {
-		return fmt.Errorf("receiver: %w", err)
-	}
-	server := &fasthttp.Server{NoDefaultServerHeader: true, CloseOnShutdown: true, Handler: b.receive}
-	fmt.Fprintf(k.Stdout, "receiver ready on http://%s\n", listener.Addr())
-	defer context.AfterFunc(ctx, func() { _ = server.Shutdown() })()
-	return server.Serve(listener)
+	return serveHidden(ctx, k.Stdout, "receiver", c.Listen, &fasthttp.Server{NoDefaultServerHeader: true, CloseOnShutdown: true, Handler: b.receive})
 }
 
 // receive takes one webhook, of the standard format.

@@ -38,8 +38,8 @@ type Setup struct {
 	NewConnections bool   `json:"new_connections,omitempty"` // one for each request
 }
 
-// writeTables prints the summaries: one table of costs and one of latencies for each mode.
-func (r *Report) writeTables(w io.Writer) error {
+// writeTable prints the summaries: one table of costs and one of latencies for each mode.
+func (r *Report) writeTable(w io.Writer) error {
 	s := r.Setup
 	fmt.Fprintln(w, r.Origin())
 	fmt.Fprintf(w, "server on core %d with GOMAXPROCS=%d, generator on core %d; %s; %s\n", s.ServerCore, s.GOMAXPROCS, s.GeneratorCore, s.connections(), s.requests())

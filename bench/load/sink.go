@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"waypost/bench/result"
+	"waypost/bench/stack"
 	"waypost/edge/journal"
 )
 
@@ -23,18 +22,17 @@ const sinkConsumer = "sink"
 
 // SinkCommand is `bench load sink`.
 type SinkCommand struct {
-	Events         int     `help:"Clicks in the journal, without webhooks." default:"500000"`
-	WebhookEvents  int     `help:"Clicks in the journal, where each first one is posted; 0: no such turns." default:"20000"`
-	Hooks          bool    `help:"Only the turns with webhooks."`
-	Repeats        float64 `help:"Share of clicks that repeat an earlier one." default:"0.1"`
-	Rounds         int     `help:"Each with a fresh store." default:"3"`
-	ServerCore     int     `help:"Core of the sink; -1: the last one." default:"-1"`
-	ClientCore     int     `help:"Core of the receiver of webhooks; -1: the first one." default:"-1"`
-	Seed           uint64  `help:"Of the clicks." default:"1"`
-	JSON           string  `help:"Writes the report to this file too." placeholder:"FILE" type:"path"`
-	Dir            string  `help:"Where the journal and the store are while it runs." default:"var/load" type:"path"`
-	Program        string  `name:"sink" help:"The sink to run, if not the one beside this program." placeholder:"PATH" type:"path"`
-	server, client int
+	Events        int     `help:"Clicks in the journal, without webhooks." default:"500000"`
+	WebhookEvents int     `help:"Clicks in the journal, where each first one is posted; 0: no such turns." default:"20000"`
+	Hooks         bool    `help:"Only the turns with webhooks."`
+	Repeats       float64 `help:"Share of clicks that repeat an earlier one." default:"0.1"`
+	Rounds        int     `help:"Each with a fresh store." default:"3"`
+	ServerCore    int     `help:"Core of the sink; -1: the last one." default:"-1"`
+	ClientCore    int     `help:"Core of the receiver of webhooks; -1: the first one." default:"-1"`
+	Seed          uint64  `help:"Of the clicks." default:"1"`
+	JSON          string  `help:"Writes the report to this file too." placeholder:"FILE" type:"path"`
+	Dir           string  `help:"Where the journal and the store are while it runs." default:"var/load" type:"path"`
+	Program       string  `name:"sink" help:"The sink to run, if not the one beside this program." placeholder:"PATH" type:"path"`
 }
 
 // SinkReport is a run of `bench load sink`, as --json writes it.
@@ -67,21 +65,10 @@ type SinkTurn struct {
 
 // Run measures and reports.
 func (c *SinkCommand) Run(ctx context.Context, k *kong.Context) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	report := &SinkReport{Head: result.Begin("bench load sink")}
-	var err error
-	if report.Turns, err = c.measure(ctx, &report.Head, k.Stderr); err != nil {
-		return err
-	}
-	report.SinkCore, report.ClientCore = c.server, c.client
-	if err := result.Write(c.JSON, report); err != nil {
-		return err
-	}
-	return report.writeTable(k.Stdout)
+	return conduct(ctx, k, c.JSON, c.measure)
 }
 
-func (c *SinkCommand) measure(ctx context.Context, head *result.Head, progress io.Writer) ([]SinkTurn, error) {
+func (c *SinkCommand) measure(ctx context.Context, progress io.Writer) (*SinkReport, error) {
 	if c.Hooks && c.WebhookEvents == 0 {
 		return nil, errors.New("load: --hooks asks for --webhook-events")
 	}
@@ -92,11 +79,12 @@ func (c *SinkCommand) measure(ctx context.Context, head *result.Head, progress i
 	if err != nil {
 		return nil, err
 	}
-	head.Versions["sink"] = programVersion(path)
-	if c.server, c.client, err = chooseCores(c.ServerCore, c.ClientCore); err != nil {
+	r := &SinkReport{Head: result.Begin("bench load sink")}
+	r.Versions["sink"] = programVersion(path)
+	if r.SinkCore, r.ClientCore, err = chooseCores(c.ServerCore, c.ClientCore); err != nil {
 		return nil, err
 	}
-	restore, err := pinSelf(c.client)
+	restore, err := pinSelf(r.ClientCore)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +94,7 @@ func (c *SinkCommand) measure(ctx context.Context, head *result.Head, progress i
 		return nil, err
 	}
 	defer clear()
-	receiver, err := startReceiver(ctx, dir, c.client, 1) // its book counts only
+	receiver, err := startReceiver(ctx, dir, r.ClientCore, 1) // its book counts only
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +102,8 @@ func (c *SinkCommand) measure(ctx context.Context, head *result.Head, progress i
 	if c.Hooks {
 		c.Events = 0
 	}
-	return c.turns(ctx, &sinkField{dir: dir, path: path, core: c.server, receiver: receiver, receiverCore: c.client}, progress)
+	r.Turns, err = c.turns(ctx, &sinkField{dir: dir, path: path, core: r.SinkCore, receiver: receiver, receiverCore: r.ClientCore}, progress)
+	return r, err
 }
 
 func (c *SinkCommand) turns(ctx context.Context, f *sinkField, progress io.Writer) ([]SinkTurn, error) {
@@ -313,19 +302,33 @@ func (f *sinkField) checkDecisions(ctx context.Context, sink *child, j filledJou
 	if err != nil {
 		return err
 	}
-	decided, err := scrape(ctx, admin, "waypost_sink_decisions_total")
+	decided, firsts, err := decisions(ctx, admin)
 	if err != nil {
 		return err
 	}
-	firsts, err := scrape(ctx, admin, `waypost_sink_decisions_total`, `decision="first"`)
-	if err != nil {
-		return err
-	}
-	if int(decided) != j.events || int(firsts) != j.firsts {
-		return fmt.Errorf("load: the sink decided %.0f events, %.0f of them firsts; the journal holds %d, %d firsts", decided, firsts, j.events, j.firsts)
+	if decided != int64(j.events) || firsts != int64(j.firsts) {
+		return fmt.Errorf("load: the sink decided %d events, %d of them firsts; the journal holds %d, %d firsts", decided, firsts, j.events, j.firsts)
 	}
 	return nil
 }
+
+// decisions are a sink's own counts: of all events, and of those that were a first.
+func decisions(ctx context.Context, admin string) (all, firsts int64, err error) {
+	m, err := stack.Scrape(ctx, admin)
+	if err != nil {
+		return 0, 0, fmt.Errorf("load: metrics: %w", err)
+	}
+	const name = "waypost_sink_decisions_total"
+	decided, found := m.Sum(name)
+	if !found {
+		return 0, 0, fmt.Errorf("load: metrics: no %s", name)
+	}
+	first, _ := m.Sum(name, `decision="first"`)
+	return int64(decided), int64(first), nil
+}
+
+// fault is nothing: a wrong decision ends the run.
+func (r *SinkReport) fault() error { return nil }
 
 func (r *SinkReport) writeTable(w io.Writer) error {
 	fmt.Fprintln(w, r.Origin())

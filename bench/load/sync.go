@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 )
@@ -27,16 +24,10 @@ const (
 
 // Run measures and reports.
 func (c *SyncCommand) Run(ctx context.Context, k *kong.Context) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	report, err := c.measure(ctx, k.Stderr)
-	if err != nil {
-		return err
-	}
-	if err := report.publish(k.Stdout, c.JSON); err != nil {
-		return err
-	}
-	return report.writeSync(k.Stdout)
+	return conduct(ctx, k, c.JSON, func(ctx context.Context, progress io.Writer) (syncReport, error) {
+		r, err := c.measure(ctx, progress)
+		return syncReport{r}, err
+	})
 }
 
 func (c *SyncCommand) measure(ctx context.Context, progress io.Writer) (*Report, error) {
@@ -104,6 +95,16 @@ func (r *race) halfMaximum(ctx context.Context, c *contestant) (float64, error) 
 
 // syncFactor is how much worse than without a syncer the tail may be.
 const syncFactor = 2
+
+// syncReport is a Report of which more is printed.
+type syncReport struct{ *Report }
+
+func (r syncReport) writeTable(w io.Writer) error {
+	if err := r.Report.writeTable(w); err != nil {
+		return err
+	}
+	return r.writeSync(w)
+}
 
 // writeSync says what the syncer and the busy disk do to the tail.
 func (r *Report) writeSync(w io.Writer) error {

@@ -233,8 +233,8 @@ func (f *field) read(ctx context.Context, c *contestant, w *epollWire) (r readin
 	r.generatorReopened = w.reopens
 	if c.yielding != nil {
 		r.yielder = c.yielding()
-		if u, err := readUsage(r.yielder); err == nil { // else it has just ended
-			r.yielded = u.user + u.system
+		if used, err := processTime(r.yielder); r.yielder != 0 && err == nil { // else it has just ended
+			r.yielded = time.Duration(used)
 		}
 	}
 	if c.metrics != nil {

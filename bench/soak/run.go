@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"waypost/bench/load"
 	"waypost/bench/receiver"
 	"waypost/bench/result"
 	"waypost/bench/stack"
@@ -205,7 +206,7 @@ func (s *soak) sample(ctx context.Context) error {
 	d := DiskSample{Second: second, Keys: s.ledger.uniques()}
 	for dir, to := range map[string]*int64{s.stack.JournalDir(0): &d.Journal, s.stack.StoreDir(0): &d.Store, filepath.Join(s.stack.Dir, "log"): &d.Logs} {
 		var err error
-		if *to, err = diskUse(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if *to, err = load.DiskUse(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}

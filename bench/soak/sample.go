@@ -2,12 +2,8 @@ package soak
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"syscall"
 
 	"waypost/bench/load"
 )
@@ -68,23 +64,4 @@ func (p *program) read(ctx context.Context) (s Sample, err error) {
 	return Sample{
 		Anonymous: held.Anonymous, Resident: held.Resident, Threads: held.Threads, Descriptors: len(descriptors), Goroutines: int(goroutines),
 	}, nil
-}
-
-// diskUse is how many bytes the files below dir take on the disk. Files that vanish meanwhile take none.
-func diskUse(dir string) (total int64, err error) {
-	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.Type().IsRegular() {
-			var info fs.FileInfo
-			if info, err = entry.Info(); err == nil {
-				if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-					total += stat.Blocks * 512
-				}
-			}
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	})
-	return total, err
 }
