@@ -98,18 +98,23 @@ func mintEntry(dst []byte, m *minter, t *tenant, i int) []byte {
 	}
 	dst = append(dst, e.raw...)
 	dst = append(dst, `:"`...)
-	url := len(dst)
-	dst = append(dst, t.prefix...)
-	dst, err := t.keys.AppendToken(dst, &m.link)
-	if err == nil && len(dst)-url > t.budget {
-		err = link.ErrTooLong
-	}
+	dst, err := t.appendLink(dst, &m.link)
 	if err != nil {
 		m.left[leftReason(err)]++
 		return dst[:start]
 	}
 	m.minted++
 	return append(dst, '"')
+}
+
+// appendLink appends the whole link, of which the tenant's budget is. After an error what it appended means nothing.
+func (t *tenant) appendLink(dst []byte, l *link.Link) ([]byte, error) {
+	url := len(dst)
+	dst, err := t.keys.AppendToken(append(dst, t.prefix...), l)
+	if err == nil && len(dst)-url > t.budget {
+		err = link.ErrTooLong
+	}
+	return dst, err
 }
 
 func leftReason(err error) left {

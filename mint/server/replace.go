@@ -82,10 +82,7 @@ func (r *replacer) mint(url string, number uint32, place link.Place) string {
 		return ""
 	}
 	r.link.Number, r.link.Place, r.link.Destination = number, place, []byte(url)
-	whole, err := r.t.keys.AppendToken(append([]byte(nil), r.t.prefix...), &r.link)
-	if err == nil && len(whole) > r.t.budget {
-		err = link.ErrTooLong
-	}
+	whole, err := r.t.appendLink(nil, &r.link)
 	if err != nil {
 		r.left[leftReason(err)]++
 		return ""
