@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"mime"
 	"net"
 	"net/http"
 	"strconv"
@@ -19,6 +18,7 @@ import (
 	"waypost/configs/ops"
 	"waypost/configs/outbound"
 	"waypost/sink/dispatch"
+	"waypost/sink/internal/jsonbody"
 )
 
 // Limits of the listener.
@@ -210,7 +210,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		return nil, nil
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+	if !jsonbody.Is(r.Header) {
 		return nil, refuse(http.StatusUnsupportedMediaType, "Content-Type: must be application/json")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))

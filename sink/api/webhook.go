@@ -3,10 +3,8 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"strings"
 
 	"waypost/configs"
@@ -14,6 +12,7 @@ import (
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/formats"
+	"waypost/sink/internal/jsonbody"
 )
 
 // firstFixed is the lowest number of an endpoint of tenants.yaml.
@@ -66,20 +65,8 @@ type request struct {
 func (w webhook) decode(body []byte) (request, error) {
 	merged := w.Triggers
 	q := request{Triggers: &merged}
-	err := strict(body, &q)
+	err := jsonbody.Decode(bytes.NewReader(body), &q)
 	return q, err
-}
-
-func strict(body []byte, to any) error {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(to); err != nil {
-		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more than one JSON value")
-	}
-	return nil
 }
 
 // with is the webhook with what the request names.
@@ -89,7 +76,7 @@ func (w webhook) with(q request) (webhook, error) {
 	}
 	if len(q.HTTPAuth) > 0 {
 		var l *login
-		if err := strict(q.HTTPAuth, &l); err != nil {
+		if err := jsonbody.Decode(bytes.NewReader(q.HTTPAuth), &l); err != nil {
 			return w, fmt.Errorf("HttpAuth: %w", err)
 		}
 		if l != nil && *l == (login{}) {

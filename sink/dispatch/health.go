@@ -87,7 +87,7 @@ func (p *pulse) saw(o *attempt.Outcome, at uint64) {
 	p.changed = true
 }
 
-// appendTo adds the endpoint's health to a batch, once.
+// appendHealth adds the endpoint's health to a batch, once.
 func (e *endpoint) appendHealth(b *pebble.Batch) error {
 	if !e.pulse.changed {
 		return nil

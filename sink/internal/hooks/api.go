@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"strconv"
 	"sync"
@@ -25,6 +24,7 @@ import (
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/attempt"
+	"waypost/sink/internal/jsonbody"
 	"waypost/sink/internal/metrics"
 )
 
@@ -111,16 +111,11 @@ func encode(w io.Writer, value any) error {
 
 // body reads the JSON of a request.
 func body(r *http.Request, into any) error {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+	if !jsonbody.Is(r.Header) {
 		return &Fault{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type = %q: must be application/json", r.Header.Get("Content-Type"))}
 	}
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
+	if err := jsonbody.Decode(r.Body, into); err != nil {
 		return bad("body: %v", err)
-	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return bad("body: must be one JSON object and nothing behind it")
 	}
 	return nil
 }
