@@ -20,13 +20,13 @@ type curve struct {
 // mostPlaces of a curve: more nines than anybody can count.
 const mostPlaces = 100
 
-// medianCurve is at each place the median of the turns that reach so far, as long as most of them do.
-func medianCurve(turns []load.Turn) (us []float64) {
+// medianCurve is at each place the median of the turns whose curve reaches so far, as long as most of them do.
+func medianCurve[T any](turns []T, curve func(T) []float64) (us []float64) {
 	for k := range mostPlaces {
 		var at []float64
 		for _, t := range turns {
-			if k < len(t.Curve) {
-				at = append(at, t.Curve[k])
+			if c := curve(t); k < len(c) {
+				at = append(at, c[k])
 			}
 		}
 		if 2*len(at) <= len(turns) {
@@ -36,6 +36,8 @@ func medianCurve(turns []load.Turn) (us []float64) {
 	}
 	return us
 }
+
+func turnCurve(t load.Turn) []float64 { return t.Curve }
 
 // place is that of a contestant among all who took part, so that it keeps its colour.
 func place(r *load.Report, contestant string) int {
@@ -54,7 +56,7 @@ func turnsOf(turns []load.Turn, s load.Summary) (of []load.Turn) {
 
 func curvesOf(r *load.Report, rows []load.Summary) (all []curve) {
 	for _, s := range rows {
-		all = append(all, curve{s.Contestant, place(r, s.Contestant), medianCurve(turnsOf(r.Turns, s))})
+		all = append(all, curve{s.Contestant, place(r, s.Contestant), medianCurve(turnsOf(r.Turns, s), turnCurve)})
 	}
 	return all
 }

@@ -164,7 +164,7 @@ func outageSection(s *section, r *load.OutageReport) {
 		}
 		byPhase.add(phase, whole(float64(len(turns))), at("p50"), at("p99"), fixedSpread(ratios, 2), at("p99.9"), wholeSpread(over(func(t load.Turn) float64 { return t.Late })),
 			fixedSpread(over(func(t load.Turn) float64 { return t.CPU }), 2), whole(sum(over(func(t load.Turn) float64 { return t.Lost }))))
-		curves = append(curves, curve{phase, 2 * i, medianCurve(turns)})
+		curves = append(curves, curve{phase, 2 * i, medianCurve(turns, turnCurve)})
 		if phase != "before" {
 			s.say("%s: p99 %s times that before.", phase, fixedSpread(ratios, 2))
 		}

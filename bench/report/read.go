@@ -33,6 +33,7 @@ var tools = []struct {
 	{"bench load sync", newBody[load.Report], sectionOf(syncSection)},
 	{"bench load mint", newBody[load.MintReport], sectionOf(mintSection)},
 	{"bench load sink", newBody[load.SinkReport], sectionOf(sinkSection)},
+	{"bench load e2e", newBody[load.E2EReport], sectionOf(e2eSection)},
 	{"bench load keys", newBody[load.KeysReport], sectionOf(keysSection)},
 	{"bench load kafka", newBody[load.KafkaReport], sectionOf(kafkaSection)},
 	{"bench load outage", newBody[load.OutageReport], sectionOf(outageSection)},
