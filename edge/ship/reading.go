@@ -21,6 +21,7 @@ type reading struct {
 	lanes   []lane
 	done    <-chan *batch
 	ticked  int // records since the last look at the clock
+	pace    pace
 	decoder event.Decoder
 	event   event.Event
 
@@ -57,7 +58,7 @@ const (
 
 func newReading(s *Shipper, l *ledger, done <-chan *batch) *reading {
 	r := &reading{
-		s: s, ledger: l, lanes: make([]lane, l.partitions), done: done, saveAt: time.Now().Add(s.o.SaveEvery),
+		s: s, ledger: l, lanes: make([]lane, l.partitions), done: done, saveAt: time.Now().Add(s.o.SaveEvery), pace: pace{rate: max(s.o.BacklogRate, 0)},
 		saving: make(chan savePoint), savedTo: make(chan error, 1),
 	}
 	for p := range r.lanes {
@@ -161,6 +162,9 @@ func (r *reading) take(ctx context.Context, record journal.Record) bool {
 			b.add(key, document)
 			b.after = after
 			lane.filling = b
+			if r.pace.count() {
+				r.keepPace(ctx, r.timeOf(document))
+			}
 			return true
 		}
 		if lane.sender.failingFor(time.Now()) > r.s.o.stallAfter {

@@ -28,6 +28,9 @@ type Options struct {
 	Delay       time.Duration // 10 ms that a record may wait for others, at most
 	SaveEvery   time.Duration // 1 s between writes of the state; what was acknowledged since is repeated after a crash
 	Drain       time.Duration // 5 s that batches under way may take when Run is to end
+	// BacklogRate is how many events a second a backlog is shipped at, where twice the rate at which it arose is not more: 25,000. Negative: as fast as can be.
+	// It holds until the shipper is to come to its end.
+	BacklogRate int
 	// UntilEnd lets Run end when everything that the journal holds is acknowledged: for what a dead edge left behind.
 	UntilEnd bool
 	// Explain puts a broker's error into words for Stats.Trouble and the log; nil: as it is.
@@ -82,6 +85,7 @@ func New(o Options) (*Shipper, error) {
 	setDefault(&o.Delay, 10*time.Millisecond)
 	setDefault(&o.SaveEvery, time.Second)
 	setDefault(&o.Drain, 5*time.Second)
+	setDefault(&o.BacklogRate, 25_000)
 	setDefault(&o.stallAfter, time.Second)
 	setDefault(&o.pauses, usualPauses)
 	if o.Explain == nil {
