@@ -29,9 +29,9 @@ var limits = []limit{
 	{"threads", number, func(s Sample) float64 { return float64(s.Threads) }, 10, 0},
 }
 
-// sinkMemory is what the sink may fill before growth counts: three tables in memory of 32 MiB each, its cache of 64 MiB, and as much as it starts with. At the default rate the tables are full
+// sinkMemory is what the sink may fill before growth counts: three tables in memory of 32 MiB each, its cache of 160 MiB, and 32 MiB that it starts with. At the default rate the tables are full
 // after two minutes; the cache takes as long as the store takes to hold so much.
-const sinkMemory = 192 << 20
+const sinkMemory = 288 << 20
 
 // allowed gives what a figure of a program may rise by, from the level of the second quarter.
 func (l limit) allowed(program string) func(level float64) float64 {

@@ -106,7 +106,7 @@ func New(o Options) (*Member, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.lock.Close())
 	}
-	m.producer, m.Cache = m.writer, store.NewCache()
+	m.producer, m.Cache = m.writer, store.NewCache(o.Kafka.Partitions)
 	m.trouble.set(groupTrouble, "kafka: not yet a member of group "+o.Group)
 	return m, nil
 }

@@ -150,7 +150,7 @@ func testOptions(t testing.TB, k *memory, dir string) *options {
 	if err := os.MkdirAll(filepath.Join(dir, "partitions"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cache := store.NewCache()
+	cache := store.NewCache(1)
 	t.Cleanup(cache.Unref)
 	return &options{
 		Options: Options{Dir: dir, BatchRecords: 10, Metrics: metrics.Discard(), Logger: slog.New(slog.DiscardHandler), Failed: func(err error) { t.Error(err) }},

@@ -14,10 +14,11 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Sizes of what Pebble keeps in memory. Together with its tables' filters they bound the store's memory: a few hundred megabytes at fifty
-// million keys, whatever the load.
+// Sizes of what Pebble keeps in memory. They bound the store's memory: a few hundred megabytes, whatever the load.
 const (
-	cacheBytes    = 64 << 20
+	// blockBytes is for blocks of files: above all their filters (62 MB at fifty million keys), which every look-up of a new key asks.
+	// Where they do not fit, each look-up reads megabytes.
+	blockBytes    = 160 << 20
 	memTableBytes = 32 << 20
 	// sharedMemTableBytes is a table's size where each partition has a store.
 	sharedMemTableBytes = 8 << 20
@@ -25,6 +26,9 @@ const (
 	filterBits          = 10
 	l0Stop              = 24
 )
+
+// cacheBytes is the cache of a store of its own: Pebble takes the tables in memory out of the cache's size.
+const cacheBytes = blockBytes + memTables*memTableBytes
 
 const formatVersion = 1
 
@@ -95,8 +99,10 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// NewCache makes what stores that are open together share.
-func NewCache() *pebble.Cache { return pebble.NewCache(cacheBytes) }
+// NewCache makes what so many stores share that are open together. It has room for two tables of each: one that is being filled, one that is being written.
+func NewCache(stores int) *pebble.Cache {
+	return pebble.NewCache(blockBytes + int64(stores)*2*sharedMemTableBytes)
+}
 
 // Lock takes a directory that holds stores for this process; it is made when only it is missing. ErrLocked when another sink has it.
 func Lock(dir string) (io.Closer, error) {
