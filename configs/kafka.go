@@ -28,7 +28,7 @@ type Kafka struct {
 	RequestTimeout time.Duration `yaml:"request_timeout"` // of one request and its answer, and of a connection's beginning
 	Replication    int           `yaml:"replication"`     // what topics must have at least, and are created with
 	MinInsync      int           `yaml:"min_insync"`      // likewise, min.insync.replicas
-	Partitions     int           `yaml:"partitions"`      // what `sink topics create` gives every topic
+	Partitions     int           `yaml:"partitions"`      // what `sink topics create` gives every topic but that of the endpoints
 }
 
 // KafkaTLS is how the brokers are known, and how they know us. Paths are of PEM files.
@@ -54,6 +54,7 @@ type KafkaTopics struct {
 	Deliveries string `yaml:"deliveries"`
 	Retry      string `yaml:"retry"` // what the names of the retry topics begin with
 	Dead       string `yaml:"dead"`
+	Endpoints  string `yaml:"endpoints"`
 }
 
 // On says whether events go by Kafka.
@@ -69,6 +70,7 @@ func DefaultKafka() Kafka {
 			Deliveries: "waypost.deliveries",
 			Retry:      "waypost.retry",
 			Dead:       "waypost.dead",
+			Endpoints:  "waypost.endpoints",
 		},
 		BatchBytes:     512 * kib,
 		BatchDelay:     5 * time.Millisecond,
@@ -130,11 +132,12 @@ func (t *KafkaTopics) group() group {
 			{"deliveries", topic(&t.Deliveries)},
 			{"retry", topic(&t.Retry)},
 			{"dead", topic(&t.Dead)},
+			{"endpoints", topic(&t.Endpoints)},
 		},
 		check: func(r *reader, key string) {
 			// By key, so that the fault stands at the line to change.
-			keys := []string{"events", "unique", "deliveries", "retry", "dead"}
-			names := []string{t.Events, t.Unique, t.Deliveries, t.Retry, t.Dead}
+			keys := []string{"events", "unique", "deliveries", "retry", "dead", "endpoints"}
+			names := []string{t.Events, t.Unique, t.Deliveries, t.Retry, t.Dead, t.Endpoints}
 			for i, name := range names {
 				for j := range i {
 					if name == names[j] {

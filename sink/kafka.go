@@ -7,7 +7,9 @@ import (
 	"slices"
 	"sync"
 
+	"waypost/configs"
 	"waypost/configs/broker"
+	"waypost/sink/api"
 	dispatchtopic "waypost/sink/dispatch/topic"
 	ingesttopic "waypost/sink/ingest/topic"
 )
@@ -30,10 +32,17 @@ func (s *service) openKafka() (err error) {
 		Kafka: cfg.Kafka, Group: cfg.Group, Dir: cfg.Store, BatchRecords: cfg.BatchRecords, Decisions: lines, Metrics: s.metrics, Logger: s.log,
 		Failed: s.fail, Fatal: s.fatal, Trouble: s.sourcesTrouble,
 	}
-	if s.endpoints() > 0 {
+	var book *api.Book
+	if s.sendsWebhooks() {
+		trouble := func(what, reason string) { s.member.SetTrouble(what, reason) }
+		s.made, err = api.NewTopic(api.TopicOptions{Kafka: cfg.Kafka, Tenants: s.p.tenants, Metrics: s.metrics, Logger: s.log, Trouble: trouble})
+		if err != nil {
+			return err
+		}
+		book = s.made.Book()
 		s.courier, err = dispatchtopic.New(dispatchtopic.Options{
 			Kafka: cfg.Kafka, Group: cfg.Group, Tenants: s.p.tenants, Settings: cfg.Dispatch, Metrics: s.metrics, Logger: s.log,
-			Trouble: func(what, reason string) { s.member.SetTrouble(what, reason) },
+			Trouble: trouble, Known: s.made.Known(),
 		})
 		if err != nil {
 			return err
@@ -43,14 +52,12 @@ func (s *service) openKafka() (err error) {
 	if s.member, err = ingesttopic.New(o); err != nil {
 		return err
 	}
-	return s.openAPI(nil)
+	return s.openAPI(book, s.courier)
 }
 
-func (s *service) endpoints() (n int) {
-	for _, tenant := range s.p.tenants.List {
-		n += len(tenant.Endpoints)
-	}
-	return n
+// sendsWebhooks says whether there is anybody to send to, or may be.
+func (s *service) sendsWebhooks() bool {
+	return s.p.tenants.HasTokens() || slices.ContainsFunc(s.p.tenants.List, func(t *configs.Tenant) bool { return len(t.Endpoints) > 0 })
 }
 
 // checkTopics refuses topics that are weaker than what the sink promises. Brokers that do not answer now are no reason to end: they are waited for.
@@ -62,7 +69,7 @@ func (s *service) checkTopics() error {
 	}
 	defer cluster.Close()
 	topics := broker.Of(broker.Sink, broker.Topics(k, s.p.tenants))
-	if s.endpoints() == 0 { // then no webhook is sent, and none needs a topic
+	if !s.sendsWebhooks() { // then no webhook is sent, and none needs a topic
 		topics = slices.DeleteFunc(topics, func(t broker.Topic) bool { return t.Name != k.Topics.Events && t.Name != k.Topics.Unique })
 	}
 	for _, problem := range broker.Check(context.Background(), cluster, broker.Sink, topics, s.p.cfg.Group) {
@@ -74,8 +81,18 @@ func (s *service) checkTopics() error {
 	return nil
 }
 
-// decideTopics runs the member.
-func (s *service) decideTopics(ctx context.Context) error { return s.member.Run(ctx) }
+// decideTopics runs the member, and follows the webhooks that are made through the API.
+func (s *service) decideTopics(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var following sync.WaitGroup
+	if s.made != nil {
+		following.Go(func() { s.made.Run(ctx, s.courier) })
+	}
+	err := s.member.Run(ctx)
+	cancel()
+	following.Wait()
+	return err
+}
 
 // lockedWriter lets the partitions share an output: each writes whole lines.
 type lockedWriter struct {

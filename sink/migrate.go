@@ -14,6 +14,7 @@ import (
 	"waypost/edge/event"
 	"waypost/edge/journal"
 	"waypost/edge/ship"
+	"waypost/sink/api"
 	"waypost/sink/dispatch"
 	dispatchtopic "waypost/sink/dispatch/topic"
 	ingesttopic "waypost/sink/ingest/topic"
@@ -34,7 +35,7 @@ type migration struct {
 	producers map[string]*ship.Producer
 	floors    map[uint32]uint16
 
-	keys, due, dead, journals int
+	keys, due, dead, journals, webhooks int
 }
 
 // Run is `sink migrate`.
@@ -76,13 +77,13 @@ func (c migrateCommand) Run(p *program) error {
 	for _, problem := range broker.Check(ctx, m.cluster, broker.Sink, broker.Topics(p.cfg.Kafka, p.tenants), p.cfg.Group) {
 		return fmt.Errorf("kafka: %s", problem)
 	}
-	for _, step := range []func(context.Context) error{m.refuseDecided, m.readFloors, m.sow, m.carryDue, m.carryDead, m.beginShipping} {
+	for _, step := range []func(context.Context) error{m.refuseDecided, m.readFloors, m.carryWebhooks, m.sow, m.carryDue, m.carryDead, m.beginShipping} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("migrate: %w", err)
 		}
 	}
-	_, _ = fmt.Fprintf(p.stdout, "%d unique clicks, %d due deliveries and %d dead letters are in Kafka; %d journals will be shipped from where the sink was. Now start the edges with kafka.brokers, then the sinks.\n",
-		m.keys, m.due, m.dead, m.journals)
+	_, _ = fmt.Fprintf(p.stdout, "%d unique clicks, %d due deliveries, %d dead letters and %d webhooks of the API are in Kafka; %d journals will be shipped from where the sink was. Now start the edges with kafka.brokers, then the sinks.\n",
+		m.keys, m.due, m.dead, m.webhooks, m.journals)
 	return nil
 }
 
@@ -148,6 +149,33 @@ func (m *migration) sow(ctx context.Context) error {
 		err = flush(n)
 	}
 	return err
+}
+
+// carryWebhooks brings those that were made through the API, with their numbers. What an earlier migration brought stands; what sinks made there may have the same numbers.
+func (m *migration) carryWebhooks(ctx context.Context) error {
+	records, err := api.Carried(m.from)
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	topic := m.kafka.Topics.Endpoints
+	span, err := m.log.Span(ctx, topic, 0)
+	if err != nil {
+		return err
+	}
+	for at := span.First; at < span.End; {
+		f, err := m.log.Fetch(ctx, topic, 0, at)
+		if err != nil {
+			return err
+		}
+		for i := range f.Messages {
+			if api.MadeBeside(&f.Messages[i], records) {
+				return fmt.Errorf("%s holds a webhook already that the store does not have, at offset %d: one was made there, perhaps with a number of the store's; use a new topic", topic, f.Messages[i].Offset)
+			}
+		}
+		at = f.Next
+	}
+	m.webhooks = len(records) - 1
+	return m.produce(ctx, topic, 0, records...)
 }
 
 // carryDue moves the deliveries that wait. Each leaves the store when it stands in a retry topic, so that a repeated migration sends none again.

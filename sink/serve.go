@@ -40,7 +40,8 @@ type service struct {
 	metrics    *metrics.Set
 	store      *store.Store           // nil with Kafka: each partition has one
 	member     *ingesttopic.Member    // with Kafka only; then there is no dispatcher, nor an ingester of this service's own
-	courier    *dispatchtopic.Courier // with Kafka and endpoints only
+	made       *api.Topic             // with Kafka: the webhooks that were made through the API
+	courier    *dispatchtopic.Courier // with Kafka, where there are endpoints or may be
 	sources    []ingest.Source
 	dispatcher *dispatch.Dispatcher
 	hooks      *hooks.API
@@ -86,7 +87,7 @@ func (s *service) open() (err error) {
 		return err
 	}
 	s.openHooks()
-	if err := s.openAPI(book); err != nil {
+	if err := s.openAPI(book, s.dispatcher); err != nil {
 		return err
 	}
 	if err := s.openSources(); err != nil {
@@ -118,14 +119,14 @@ func (s *service) openHooks() {
 	s.hooks.Register(s.admin.Handle)
 }
 
-// openAPI listens where a tenant has a token; book is nil with Kafka.
-func (s *service) openAPI(book *api.Book) (err error) {
+// openAPI listens where a tenant has a token.
+func (s *service) openAPI(book *api.Book, d api.Dispatcher) (err error) {
 	cfg := s.p.cfg
 	if cfg.API.Listen == "" || !s.p.tenants.HasTokens() {
 		return nil
 	}
 	s.api, err = api.Start(cfg.API.Listen, api.Options{
-		Book: book, Tenants: s.p.tenants, Dispatcher: s.dispatcher, Rules: cfg.Dispatch.Outbound(), Logger: s.log,
+		Book: book, Tenants: s.p.tenants, Dispatcher: d, Rules: cfg.Dispatch.Outbound(), Logger: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
@@ -297,6 +298,9 @@ func (s *service) close() {
 	}
 	if s.courier != nil {
 		s.courier.Close()
+	}
+	if s.made != nil {
+		s.made.Close()
 	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {

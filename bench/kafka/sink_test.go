@@ -47,6 +47,7 @@ type sinks struct {
 	firsts     map[string]*[2]bool
 	want       [][]string // of each partition: what unique must hold
 	endpoints  string     // in YAML, of every tenant
+	api        bool       // every tenant N has the API's token tokenOf(N)
 }
 
 func newSinks(t *testing.T, nodes, partitions int) *sinks {
@@ -181,6 +182,7 @@ type sinkProcess struct {
 	dir    string
 	cmd    *exec.Cmd
 	admin  string
+	api    string // empty: it has none
 	ended  chan struct{}
 	stderr *os.File
 }
@@ -190,12 +192,17 @@ func (s *sinks) configure(dir string) (settingsFile string) {
 	s.t.Helper()
 	tenants := "tenants:\n"
 	for n := 1; n <= 3; n++ {
-		tenants += fmt.Sprintf("  - {number: %d, name: t%d, hosts: [\"http://127.0.0.1:%d\"], endpoints: [%s]}\n", n, n, n, s.endpoints)
+		tokens := ""
+		if s.api {
+			tokens = tokenOf(n)
+		}
+		tenants += fmt.Sprintf("  - {number: %d, name: t%d, hosts: [\"http://127.0.0.1:%d\"], endpoints: [%s], api_tokens: [%s]}\n", n, n, n, s.endpoints, tokens)
 	}
 	settings := fmt.Sprintf(`admin: 127.0.0.1:0
 tenants: tenants.yaml
 journals: []
 store: store
+api: {listen: 127.0.0.1:0}
 batch_records: 500
 dispatch: {allow: [127.0.0.0/8], timeout: 20s, retries: [1s, 1s, 2s, 4s%s]}
 kafka: {brokers: ["%s"], replication: 1, min_insync: 1, partitions: %d, request_timeout: 10s}
@@ -229,7 +236,8 @@ func (s *sinks) sink(dir string, env ...string) *sinkProcess {
 	if err != nil {
 		s.t.Fatalf("%v; %s", err, p.log())
 	}
-	_, p.admin, _ = strings.Cut(strings.TrimSpace(line), "admin ")
+	_, addresses, _ := strings.Cut(strings.TrimSpace(line), "admin ")
+	p.admin, p.api, _ = strings.Cut(addresses, " api ")
 	go func() {
 		_, _ = io.Copy(io.Discard, lines)
 		_ = p.cmd.Wait()

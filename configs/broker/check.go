@@ -125,7 +125,14 @@ func (s State) denied(operations ...Operation) Problem {
 // misplaced looks at the partitions.
 func (s State) misplaced(brokers []string) (problems []Problem) {
 	t := s.Topic
-	if n := len(s.Partitions); n != t.Partitions {
+	switch n := len(s.Partitions); {
+	case n == t.Partitions:
+	case t.Partitions == 1:
+		problems = append(problems, Problem{
+			About: t.Name, Text: fmt.Sprintf("has %d partitions, and must have 1: the order of all its records counts", n),
+			How: "stop the sinks, delete the topic, bin/sink topics create; what stood in it has to be made again",
+		})
+	default:
 		problems = append(problems, Problem{
 			About: t.Name, Text: fmt.Sprintf("has %d partitions, and kafka.partitions is %d", n, t.Partitions),
 			How: "the number is never changed: each key would go to another partition; set kafka.partitions to what the topics were made with, or grow by a new pair of topics (configs/README.md, Growing)",

@@ -24,6 +24,9 @@ const (
 	// retryFor is the longest wait, and a week for which all sinks may be away.
 	retryFor = 8 * day
 
+	// deletedFor is how long the record stays that says that a webhook was removed.
+	deletedFor = 7 * day
+
 	// batchRoom is what a batch has around its records.
 	batchRoom = 4 << 10
 
@@ -69,7 +72,7 @@ func (o Operation) String() string {
 type Topic struct {
 	Name        string
 	Purpose     string // in a few words, for people
-	Partitions  int    // just so many: what belongs to one recipient and mail stands in the same partition of every topic
+	Partitions  int    // just so many: what belongs to one recipient and mail stands in the same partition of every topic; 1 where the order of all records counts
 	Replication int    // copies of each partition, at least
 	Settings    []Setting
 	Needs       map[Program][]Operation // who uses it at all, and for what
@@ -124,6 +127,10 @@ func Topics(k configs.Kafka, tenants *configs.Tenants) []Topic {
 			Needs: map[Program][]Operation{Sink: {Read, Write, DescribeConfigs}},
 		},
 	}
+	all = append(all, Topic{
+		Name: k.Topics.Endpoints, Purpose: "webhooks made through the API", Partitions: 1, Settings: compacted(),
+		Needs: map[Program][]Operation{Sink: {Read, Write, DescribeConfigs}},
+	})
 	for _, delay := range RetryDelays {
 		all = append(all, Topic{
 			Name: RetryTopic(k, delay), Purpose: "webhooks that wait for " + readableDelay(delay),
@@ -133,7 +140,9 @@ func Topics(k configs.Kafka, tenants *configs.Tenants) []Topic {
 	}
 	for i := range all {
 		t := &all[i]
-		t.Partitions, t.Replication = k.Partitions, k.Replication
+		if t.Replication = k.Replication; t.Partitions == 0 {
+			t.Partitions = k.Partitions
+		}
 		t.Settings = append(t.Settings, common(k)...)
 	}
 	return all
@@ -185,6 +194,16 @@ func kept(atLeast time.Duration, why string) []Setting {
 		{Name: "cleanup.policy", Want: "delete", Why: "compaction drops all but a key's last record"},
 		{Name: "retention.ms", Rule: AtLeast, Want: strconv.FormatInt(atLeast.Milliseconds(), 10), Unbounded: true, Unit: "ms", Why: why},
 		{Name: "retention.bytes", Want: "-1", Unit: "bytes", Why: "a bound of size drops records before their time"},
+		{Name: "message.timestamp.type", Want: "LogAppendTime", Why: "Kafka refuses records of a machine whose clock is an hour ahead otherwise"},
+	}
+}
+
+// compacted is a log of which each key's last record stays for ever.
+func compacted() []Setting {
+	return []Setting{
+		{Name: "cleanup.policy", Want: "compact", Why: "webhooks that nobody changes are dropped by age otherwise"},
+		{Name: "delete.retention.ms", Rule: AtLeast, Want: strconv.FormatInt(deletedFor.Milliseconds(), 10), Unit: "ms", Why: "a sink that was cut off for so long must find which webhooks were removed"},
+		{Name: "retention.bytes", Want: "-1", Unit: "bytes", Why: "a bound of size drops records before their time, should the policy become another"},
 		{Name: "message.timestamp.type", Want: "LogAppendTime", Why: "Kafka refuses records of a machine whose clock is an hour ahead otherwise"},
 	}
 }

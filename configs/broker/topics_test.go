@@ -17,7 +17,11 @@ func TestTopicsAreOfTheDesign(t *testing.T) {
 			t.Errorf("%s stands there twice", topic.Name)
 		}
 		topics[topic.Name] = topic
-		if topic.Partitions != 12 || topic.Replication != 3 || topic.Purpose == "" || len(topic.Needs) == 0 {
+		partitions := 12
+		if topic.Name == k.Topics.Endpoints {
+			partitions = 1
+		}
+		if topic.Partitions != partitions || topic.Replication != 3 || topic.Purpose == "" || len(topic.Needs) == 0 {
 			t.Errorf("%+v", topic)
 		}
 	}
@@ -33,6 +37,11 @@ func TestTopicsAreOfTheDesign(t *testing.T) {
 	for name, days := range map[string]int{k.Topics.Events: 7, k.Topics.Unique: 365 + 14} {
 		if got, want := find(t, topics[name], "retention.ms").Want, strconv.FormatInt((time.Duration(days)*day).Milliseconds(), 10); got != want {
 			t.Errorf("%s: retention.ms = %s, want %s", name, got, want)
+		}
+	}
+	for setting, want := range map[string]string{"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime", "min.insync.replicas": "2", "unclean.leader.election.enable": "false"} {
+		if got := find(t, topics[k.Topics.Endpoints], setting).Want; got != want {
+			t.Errorf("%s: %s = %s, want %s", k.Topics.Endpoints, setting, got, want)
 		}
 	}
 	if used := Of(Edge, Topics(k, tenants)); len(used) != 1 || used[0].Name != k.Topics.Events {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -67,15 +66,19 @@ type harness struct {
 	board   *board
 }
 
+func twoTenants() *configs.Tenants {
+	return &configs.Tenants{List: []*configs.Tenant{
+		{Number: 1, Name: "one", Stream: "outbound", APITokens: []configs.Secret{tokenNew, tokenOne}, Endpoints: []configs.Endpoint{
+			{ID: "crm", URL: "https://crm.example.com/", Format: "standard", User: "u", Password: "opensesame", Headers: []configs.Header{{Name: "X-A", Value: "opensesame"}}},
+		}},
+		{Number: 2, Name: "two", Stream: "outbound", APITokens: []configs.Secret{tokenTwo}},
+	}}
+}
+
 func start(t *testing.T) *harness {
 	h := &harness{
 		t: t, client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}}, files: vfs.NewMem(),
-		tenants: &configs.Tenants{List: []*configs.Tenant{
-			{Number: 1, Name: "one", Stream: "outbound", APITokens: []configs.Secret{tokenNew, tokenOne}, Endpoints: []configs.Endpoint{
-				{ID: "crm", URL: "https://crm.example.com/", Format: "standard", User: "u", Password: "opensesame", Headers: []configs.Header{{Name: "X-A", Value: "opensesame"}}},
-			}},
-			{Number: 2, Name: "two", Stream: "outbound", APITokens: []configs.Secret{tokenTwo}},
-		}},
+		tenants: twoTenants(),
 	}
 	t.Cleanup(h.client.CloseIdleConnections)
 	h.open()
@@ -111,7 +114,7 @@ func (h *harness) close() {
 	h.client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if err := errors.Join(h.Close(ctx), h.Book.store.Close()); err != nil {
+	if err := errors.Join(h.Close(ctx), h.Book.keeper.(*shelf).store.Close()); err != nil {
 		h.t.Error(err)
 	}
 }
@@ -314,21 +317,6 @@ func TestAtMostSoMany(t *testing.T) {
 	}
 	h.want(tokenOne, "POST", "/webhooks", `{"Url":"https://a.example.com/"}`, 422, "as many as a tenant may have")
 	h.want(tokenTwo, "POST", "/webhooks", `{"Url":"https://a.example.com/"}`, 200, "")
-}
-
-// With Kafka the API says so.
-func TestNotWithKafka(t *testing.T) {
-	h := start(t)
-	s := &Server{Options: h.Options, tokens: h.tokens}
-	s.Book = nil
-	for token, want := range map[string]int{tokenOne: 501, "": 401} {
-		w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "/webhooks", nil)
-		r.Header.Set("X-Postmark-Server-Token", token)
-		s.ServeHTTP(w, r)
-		if w.Code != want || !strings.Contains(w.Body.String(), `"ErrorCode":`) {
-			t.Errorf("%d %s, want %d", w.Code, w.Body, want)
-		}
-	}
 }
 
 // Bytes of the store that are no webhook are refused, never a panic; what is one comes back.

@@ -1,71 +1,67 @@
 package api
 
 import (
-	"encoding/json"
+	"cmp"
+	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"waypost/configs"
 	"waypost/sink/dispatch"
-	"waypost/sink/internal/store"
 )
 
-// Book is all webhooks that were made through the API, in memory as in the store.
+// Book is all webhooks that were made through the API: what is in force, in memory, and the way to where they are kept.
 type Book struct {
-	store *store.Store
+	keeper
+
+	turn chan struct{} // held by who changes something: one change at a time
 
 	mu       sync.Mutex
-	last     uint32               // the highest number ever given
 	webhooks map[uint32][]webhook // by tenant, by number
 }
 
-// Load reads them.
-func Load(s *store.Store) (*Book, error) {
-	b := &Book{store: s, webhooks: map[uint32][]webhook{}}
-	value, closer, err := s.Get(store.LastWebhookKey())
-	if err == nil {
-		b.last, err = store.ParseLastWebhook(value)
-		_ = closer.Close()
-	}
-	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
-		return nil, fmt.Errorf("webhooks: %w", err)
-	}
-	start, end := store.Webhooks.Range()
-	iter, err := s.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
-	if err != nil {
-		return nil, fmt.Errorf("webhooks: %w", err)
-	}
-	defer iter.Close()
-	for ok := iter.First(); ok; ok = iter.Next() {
-		tenant, w, err := parse(iter.Key(), iter.Value())
-		if err != nil {
-			return nil, fmt.Errorf("webhooks: key %x: %w", iter.Key(), err)
-		}
-		b.webhooks[tenant] = append(b.webhooks[tenant], w)
-	}
-	return b, iter.Error()
+// keeper keeps webhooks where they outlive the sink. A change is in the book, and told to the dispatcher, when its method returns. Errors are answers of the API, or the
+// program's own.
+type keeper interface {
+	// current waits until the book holds all that was kept before the call, by whichever sink.
+	current(ctx context.Context) error
+	// number gives one that no webhook ever had.
+	number(ctx context.Context) (uint32, error)
+	// put keeps a webhook that is new or changed.
+	put(ctx context.Context, d Dispatcher, tenant *configs.Tenant, w *webhook) error
+	// remove forgets a webhook.
+	remove(ctx context.Context, d Dispatcher, tenant *configs.Tenant, w *webhook) error
 }
 
-// parse reads one webhook of the store.
-func parse(key, value []byte) (tenant uint32, w webhook, err error) {
-	tenant, number, document, err := store.ParseWebhook(key, value)
-	if err != nil {
-		return 0, webhook{}, err
+func newBook() *Book {
+	return &Book{turn: make(chan struct{}, 1), webhooks: map[uint32][]webhook{}}
+}
+
+// errNumbers says that no webhook can be made any more.
+var errNumbers = errors.New("the numbers of webhooks are used up")
+
+// begin waits for the turn to change something, with the book current. done gives the turn back.
+func (b *Book) begin(ctx context.Context) (done func(), err error) {
+	select {
+	case b.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, refuse(http.StatusServiceUnavailable, "other changes are under way, and take long: try again")
 	}
-	if err := json.Unmarshal(document, &w); err != nil {
-		return 0, webhook{}, store.ErrKey
+	done = func() { <-b.turn }
+	if err := b.current(ctx); err != nil {
+		done()
+		return nil, err
 	}
-	w.ID = number
-	return tenant, w, nil
+	return done, nil
 }
 
 // Added are the webhooks as the dispatcher takes them. Those of tenants that are not in tenants.yaml any more are kept, and told nothing.
 func (b *Book) Added(tenants *configs.Tenants, log *slog.Logger) (all []dispatch.Added) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for number, list := range b.webhooks {
 		tenant := tenants.ByNumber(number)
 		if tenant == nil {
@@ -86,21 +82,56 @@ func (b *Book) of(tenant uint32) []webhook {
 	return slices.Clone(b.webhooks[tenant])
 }
 
-// put writes a webhook to the disk.
-func (b *Book) put(tenant uint32, w *webhook) error {
-	document, err := json.Marshal(w)
-	if err != nil {
-		return err
+// enter notes a webhook that is kept.
+func (b *Book) enter(tenant uint32, w *webhook) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := b.webhooks[tenant]
+	i, known := slices.BinarySearchFunc(list, w.ID, func(w webhook, id uint32) int { return cmp.Compare(w.ID, id) })
+	if known {
+		list[i] = *w
+		return
 	}
-	batch := b.store.NewBatch()
-	defer batch.Close()
-	if err := batch.Set(store.WebhookKey(tenant, w.ID), store.AppendWebhook(nil, document), nil); err != nil {
-		return err
+	b.webhooks[tenant] = slices.Insert(list, i, *w)
+}
+
+// strike notes that a webhook is not kept any more.
+func (b *Book) strike(tenant, id uint32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.webhooks[tenant] = slices.DeleteFunc(b.webhooks[tenant], func(w webhook) bool { return w.ID == id })
+}
+
+// all is every webhook, by tenant.
+func (b *Book) all() map[uint32][]webhook {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make(map[uint32][]webhook, len(b.webhooks))
+	for tenant, list := range b.webhooks {
+		all[tenant] = slices.Clone(list)
 	}
-	if err := batch.Set(store.LastWebhookKey(), store.AppendLastWebhook(nil, max(b.last, w.ID)), nil); err != nil {
-		return err
+	return all
+}
+
+func (b *Book) size() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, list := range b.webhooks {
+		n += len(list)
 	}
-	return batch.Commit(pebble.Sync)
+	return n
+}
+
+// owner is whose a webhook is.
+func (b *Book) owner(id uint32) (tenant uint32, known bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for tenant, list := range b.webhooks {
+		if place(list, id) >= 0 {
+			return tenant, true
+		}
+	}
+	return 0, false
 }
 
 // place finds a webhook by its number.

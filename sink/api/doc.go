@@ -6,9 +6,15 @@
 //	PUT    /webhooks/ID                  changes what the body names
 //	DELETE /webhooks/ID
 //
-// The header X-Postmark-Server-Token says whose they are. A change is answered when it is on disk and in force: an event that is decided after the answer sees it.
+// The header X-Postmark-Server-Token says whose they are. A change is answered when it is durable and in force: an event that is decided after the answer sees it.
 //
-// Numbers below 1,000,000,000 are of webhooks made here; they count up and are never given twice. An endpoint of tenants.yaml has a number from there on, made of its id, and cannot be changed here.
+// On one machine they are kept in the store (shelf.go). With Kafka they stand in a topic that every sink follows (topic.go, write.go); a record's key is the webhook's number, its value
+//
+//	{"version":1,"tenant":7,"webhook":{"Url":"https://...","MessageStream":"outbound","HttpAuth":...,"HttpHeaders":[...],"Triggers":{...}}}
+//
+// or null: it was removed. The key "number" takes a number: {"version":1,"above":0}. Each record has the headers content-type and write, a name by which its writer knows it when it comes back.
+//
+// Numbers below 1,000,000,000 are of webhooks made here; they grow and are never given twice. An endpoint of tenants.yaml has a number from there on, made of its id, and cannot be changed here.
 //
 // Rejected: a file of endpoints that is written anew (two writers, and comments lost), and changing tenants.yaml itself.
 package api

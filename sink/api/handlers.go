@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,10 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"waypost/configs"
-	"waypost/sink/internal/store"
 )
 
 type webhooksList struct{ Webhooks []webhook }
@@ -26,7 +24,10 @@ func (s *Server) all(tenant *configs.Tenant) []webhook {
 	return append(list, s.Book.of(tenant.Number)...)
 }
 
-func (s *Server) list(tenant *configs.Tenant, stream string) (any, error) {
+func (s *Server) list(ctx context.Context, tenant *configs.Tenant, stream string) (any, error) {
+	if err := s.Book.current(ctx); err != nil {
+		return nil, err
+	}
 	list := s.all(tenant)
 	if stream == "" {
 		return webhooksList{list}, nil
@@ -38,7 +39,10 @@ func (s *Server) list(tenant *configs.Tenant, stream string) (any, error) {
 	return webhooksList{list}, nil
 }
 
-func (s *Server) get(tenant *configs.Tenant, id uint32) (any, error) {
+func (s *Server) get(ctx context.Context, tenant *configs.Tenant, id uint32) (any, error) {
+	if err := s.Book.current(ctx); err != nil {
+		return nil, err
+	}
 	list := s.all(tenant)
 	if i := place(list, id); i >= 0 {
 		return list[i], nil
@@ -46,76 +50,76 @@ func (s *Server) get(tenant *configs.Tenant, id uint32) (any, error) {
 	return nil, noSuch(strconv.FormatUint(uint64(id), 10))
 }
 
-// changeable finds one that may be changed here. The book is locked.
-func (s *Server) changeable(tenant *configs.Tenant, id uint32) (int, error) {
-	if i := place(s.Book.webhooks[tenant.Number], id); i >= 0 {
-		return i, nil
+// changeable finds one that may be changed here.
+func (s *Server) changeable(tenant *configs.Tenant, id uint32) (webhook, error) {
+	list := s.Book.of(tenant.Number)
+	if i := place(list, id); i >= 0 {
+		return list[i], nil
 	}
 	for i := range tenant.Endpoints {
 		if fixed(tenant, &tenant.Endpoints[i]).ID == id {
-			return 0, refuse(http.StatusForbidden, fmt.Sprintf("webhook %d is the endpoint %s of tenants.yaml: it is changed there, by who runs the sink", id, tenant.Endpoints[i].ID))
+			return webhook{}, refuse(http.StatusForbidden, fmt.Sprintf("webhook %d is the endpoint %s of tenants.yaml: it is changed there, by who runs the sink", id, tenant.Endpoints[i].ID))
 		}
 	}
-	return 0, noSuch(strconv.FormatUint(uint64(id), 10))
+	return webhook{}, noSuch(strconv.FormatUint(uint64(id), 10))
 }
 
-func (s *Server) create(tenant *configs.Tenant, body []byte) (any, error) {
-	b := s.Book
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(tenant.Endpoints)+len(b.webhooks[tenant.Number]) >= configs.MostEndpoints {
-		return nil, unprocessable(codeNotFitting, fmt.Sprintf("there are %d webhooks, as many as a tenant may have", configs.MostEndpoints))
-	}
-	if b.last+1 >= firstFixed {
-		return nil, errors.New("the numbers of webhooks are used up")
-	}
-	w, err := s.merged(webhook{ID: b.last + 1, MessageStream: tenant.Stream}, body, true)
+func (s *Server) create(ctx context.Context, tenant *configs.Tenant, body []byte) (any, error) {
+	done, err := s.Book.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Dispatcher.Put(w.added(tenant), func() error { return b.put(tenant.Number, &w) }); err != nil {
+	defer done()
+	if len(tenant.Endpoints)+len(s.Book.of(tenant.Number)) >= configs.MostEndpoints {
+		return nil, unprocessable(codeNotFitting, fmt.Sprintf("there are %d webhooks, as many as a tenant may have", configs.MostEndpoints))
+	}
+	w, err := s.merged(webhook{MessageStream: tenant.Stream}, body, true)
+	if err != nil {
 		return nil, err
 	}
-	b.last = w.ID
-	b.webhooks[tenant.Number] = append(b.webhooks[tenant.Number], w)
+	if w.ID, err = s.Book.number(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.Book.put(ctx, s.Dispatcher, tenant, &w); err != nil {
+		return nil, err
+	}
 	s.Logger.Info("webhook made", "tenant", tenant.Name, "webhook", w.ID)
 	return w, nil
 }
 
-func (s *Server) change(tenant *configs.Tenant, id uint32, body []byte) (any, error) {
-	b := s.Book
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	i, err := s.changeable(tenant, id)
+func (s *Server) change(ctx context.Context, tenant *configs.Tenant, id uint32, body []byte) (any, error) {
+	done, err := s.Book.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w, err := s.merged(b.webhooks[tenant.Number][i], body, false)
+	defer done()
+	w, err := s.changeable(tenant, id)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Dispatcher.Put(w.added(tenant), func() error { return b.put(tenant.Number, &w) }); err != nil {
+	if w, err = s.merged(w, body, false); err != nil {
 		return nil, err
 	}
-	b.webhooks[tenant.Number][i] = w
+	if err := s.Book.put(ctx, s.Dispatcher, tenant, &w); err != nil {
+		return nil, err
+	}
 	s.Logger.Info("webhook changed", "tenant", tenant.Name, "webhook", w.ID)
 	return w, nil
 }
 
-func (s *Server) remove(tenant *configs.Tenant, id uint32) (any, error) {
-	b := s.Book
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	i, err := s.changeable(tenant, id)
+func (s *Server) remove(ctx context.Context, tenant *configs.Tenant, id uint32) (any, error) {
+	done, err := s.Book.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := b.webhooks[tenant.Number][i]
-	err = s.Dispatcher.Remove(tenant.Number, w.id(), func() error { return b.store.Delete(store.WebhookKey(tenant.Number, id), pebble.Sync) })
+	defer done()
+	w, err := s.changeable(tenant, id)
 	if err != nil {
 		return nil, err
 	}
-	b.webhooks[tenant.Number] = slices.Delete(b.webhooks[tenant.Number], i, i+1)
+	if err := s.Book.remove(ctx, s.Dispatcher, tenant, &w); err != nil {
+		return nil, err
+	}
 	s.Logger.Info("webhook removed", "tenant", tenant.Name, "webhook", id)
 	return &problem{Message: fmt.Sprintf("Webhook %d removed.", id)}, nil
 }

@@ -26,6 +26,7 @@ const (
 	readTimeout  = 10 * time.Second
 	writeTimeout = 30 * time.Second
 	idleTimeout  = 60 * time.Second
+	answerWithin = 15 * time.Second // less than writeTimeout: who waits for brokers hears why
 	maxHeader    = 16 << 10
 	maxBody      = 128 << 10
 )
@@ -38,7 +39,7 @@ type Dispatcher interface {
 
 // Options of Start.
 type Options struct {
-	Book       *Book // nil: every request is answered with 501, because events come from Kafka
+	Book       *Book
 	Tenants    *configs.Tenants
 	Dispatcher Dispatcher
 	Rules      *outbound.Rules
@@ -156,19 +157,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (any, error) {
 	if tenant == nil {
 		return nil, &problem{http.StatusUnauthorized, codeToken, "X-Postmark-Server-Token: must be one of the api_tokens of a tenant"}
 	}
-	if s.Book == nil {
-		return nil, refuse(http.StatusNotImplemented, "this sink reads Kafka: webhooks are set in tenants.yaml there, and cannot be seen or changed through the API")
-	}
 	body, err := s.body(w, r)
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+	defer cancel()
 	if number == "" {
 		switch r.Method {
 		case http.MethodGet:
-			return s.list(tenant, r.URL.Query().Get("MessageStream"))
+			return s.list(ctx, tenant, r.URL.Query().Get("MessageStream"))
 		case http.MethodPost:
-			return s.create(tenant, body)
+			return s.create(ctx, tenant, body)
 		}
 		return nil, notAllowed(w, "GET, POST")
 	}
@@ -178,11 +178,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	switch r.Method {
 	case http.MethodGet:
-		return s.get(tenant, uint32(id))
+		return s.get(ctx, tenant, uint32(id))
 	case http.MethodPut:
-		return s.change(tenant, uint32(id), body)
+		return s.change(ctx, tenant, uint32(id), body)
 	case http.MethodDelete:
-		return s.remove(tenant, uint32(id))
+		return s.remove(ctx, tenant, uint32(id))
 	}
 	return nil, notAllowed(w, "GET, PUT, DELETE")
 }

@@ -121,7 +121,7 @@ var postmarkName = strings.NewReplacer("headers[", "HttpHeaders[", "headers", "H
 	"user and password", "Username and Password", "password", "HttpAuth.Password", "user", "HttpAuth.Username", "url", "Url")
 
 // id is the name of the webhook's deliveries. No endpoint of tenants.yaml can have it.
-func (w *webhook) id() string { return fmt.Sprintf("api:%d", w.ID) }
+func (w *webhook) id() string { return fmt.Sprintf("%s%d", dispatch.AddedPrefix, w.ID) }
 
 func (w *webhook) endpoint() configs.Endpoint {
 	e := configs.Endpoint{ID: w.id(), URL: w.URL, Format: formats.Postmark{}.Name()}

@@ -15,6 +15,9 @@ import (
 // ErrEnded says that the dispatcher was stopped: its endpoints do not change any more.
 var ErrEnded = errors.New("dispatch: the sink is ending")
 
+// AddedPrefix begins the ids of endpoints that programs made through the API: no endpoint of tenants.yaml can have it.
+const AddedPrefix = "api:"
+
 // Added is an endpoint with what it wants to be told.
 type Added struct {
 	Tenant   *configs.Tenant

@@ -13,6 +13,7 @@ import (
 	"waypost/configs/fault"
 	"waypost/configs/throttle"
 	"waypost/edge/ship"
+	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/attempt"
 	"waypost/sink/internal/kafkalog"
 	"waypost/sink/internal/metrics"
@@ -27,6 +28,8 @@ type Options struct {
 	Metrics  *metrics.Set
 	Logger   *slog.Logger
 	Trouble  func(what, reason string) // told what keeps webhooks from being sent; reason "": it is over
+	// Known is closed when all endpoints that others than Tenants name have been Put: nothing is sent before, so that none of them misses anything. Nil: there are none.
+	Known <-chan struct{}
 }
 
 // Courier sends the webhooks of the partitions that this sink owns.
@@ -37,7 +40,7 @@ type Courier struct {
 	producers map[string]producer // by topic
 	closers   []func()
 	sender    *attempt.Sender
-	lanes     map[uint32][]*lane // by tenant; never changes
+	lanes     atomic.Pointer[lanes]
 	window    int
 	unique    string
 	retry     []rung // shortest first
@@ -46,6 +49,8 @@ type Courier struct {
 	inMemory atomic.Int64 // deliveries in lanes
 	bytes    atomic.Int64 // of their documents
 	warned   throttle.Every
+
+	changing sync.Mutex // of lanes
 
 	mu     sync.Mutex
 	active map[*partition]bool
@@ -65,19 +70,21 @@ type rung struct {
 // New prepares the endpoints and the way to the brokers; nothing is dialled yet.
 func New(o Options) (*Courier, error) {
 	c := &Courier{
-		o: o, producers: map[string]producer{}, lanes: map[uint32][]*lane{}, unique: o.Kafka.Topics.Unique,
+		o: o, producers: map[string]producer{}, unique: o.Kafka.Topics.Unique,
 		window: max(o.Settings.Window, 1), active: map[*partition]bool{},
 	}
 	c.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, time.Now)
+	var all []*lane
 	for _, tenant := range o.Tenants.List {
 		for _, e := range tenant.Endpoints {
-			target, err := attempt.NewTarget(tenant, e)
+			t, err := newTaker(dispatch.Added{Tenant: tenant, Endpoint: e})
 			if err != nil {
 				return nil, fmt.Errorf("tenant %s, endpoint %s: %w", tenant.Name, e.ID, err)
 			}
-			c.lanes[tenant.Number] = append(c.lanes[tenant.Number], &lane{Target: target, c: c, gate: target.NewGate(o.Settings)})
+			all = append(all, c.newLane(t))
 		}
 	}
+	c.lanes.Store(newLanes(all))
 	c.retry = ladder(o.Kafka)
 	var err error
 	if c.cluster, err = broker.New(o.Kafka); err != nil {
@@ -148,13 +155,14 @@ func (c *Courier) Measure() {
 
 // attempt sends one delivery, and hands what came of it to its partition's topics.
 func (c *Courier) attempt(l *lane, j *job) attempt.Outcome {
-	o := c.sender.Attempt(j.owner.sending, l.Target, attempt.Delivery{ID: j.id, Attempts: j.attempts, Created: j.created, Document: j.document})
+	target := l.taker.Load().Target
+	o := c.sender.Attempt(j.owner.sending, target, attempt.Delivery{ID: j.id, Attempts: j.attempts, Created: j.created, Document: j.document})
 	if o.Cut {
 		return o
 	}
 	l.learn(o.Took)
 	now := time.Now()
-	out := output{record: j.record, records: []topicRecord{{c.o.Kafka.Topics.Deliveries, attemptRecord(l, &j.delivery, &o, now)}}}
+	out := output{record: j.record, records: []topicRecord{{c.o.Kafka.Topics.Deliveries, attemptRecord(target, &j.delivery, &o, now)}}}
 	j.attempts++
 	switch {
 	case o.Word == attempt.Again:
@@ -239,12 +247,7 @@ func (c *Courier) release(j *job) {
 	c.bytes.Add(-int64(len(j.document)))
 }
 
-// lane finds an endpoint; nil: the settings do not name it.
+// lane finds an endpoint; nil: there is none.
 func (c *Courier) lane(tenant uint32, endpoint string) *lane {
-	for _, l := range c.lanes[tenant] {
-		if l.Config.ID == endpoint {
-			return l
-		}
-	}
-	return nil
+	return c.lanes.Load().find(tenant, endpoint)
 }

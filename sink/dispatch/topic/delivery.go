@@ -118,9 +118,9 @@ type attemptDocument struct {
 	NextMS    int64     `json:"next_ms,omitempty"` // until the next attempt
 }
 
-func attemptRecord(l *lane, d *delivery, o *attempt.Outcome, now time.Time) ship.Record {
+func attemptRecord(t *attempt.Target, d *delivery, o *attempt.Outcome, now time.Time) ship.Record {
 	document := attemptDocument{
-		WebhookID: d.id.String(), Tenant: d.tenant, Endpoint: d.endpoint, Format: l.Format.Name(), Attempt: d.attempts + 1, At: now.UTC().Truncate(time.Microsecond),
+		WebhookID: d.id.String(), Tenant: d.tenant, Endpoint: d.endpoint, Format: t.Format.Name(), Attempt: d.attempts + 1, At: now.UTC().Truncate(time.Microsecond),
 		TookMS: float64(o.Took.Microseconds()) / 1000, Status: o.Status, Reason: o.Reason, Outcome: o.Word, NextMS: o.Wait.Milliseconds(),
 	}
 	if o.Word != attempt.Delivered {

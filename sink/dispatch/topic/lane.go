@@ -2,6 +2,7 @@ package topic
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"waypost/sink/dispatch/attempt"
@@ -16,13 +17,15 @@ const sharedMemory = 64 << 20
 
 // lane is the way to one endpoint: what is to be sent now. Deliveries of all partitions share it.
 type lane struct {
-	*attempt.Target
-	c *Courier
+	*attempt.Target // as it was at first: of it only Tenant and Config.ID never change
+	c               *Courier
+	taker           atomic.Pointer[taker] // as it is now: what it takes, and how attempts reach it
 
-	mu    sync.Mutex
-	queue []*job // oldest first
-	gate  *gate.Gate
-	wake  *time.Timer // for when the gate lets something begin
+	mu      sync.Mutex
+	queue   []*job // oldest first
+	gate    *gate.Gate
+	wake    *time.Timer // for when the gate lets something begin
+	removed bool        // it takes nothing any more
 
 	// What finds no room comes again at the pace at which the endpoint can take it: slot is when the last of them is due.
 	slot time.Time
@@ -47,6 +50,8 @@ func (l *lane) admit(j *job, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case l.removed:
+		return false
 	case len(l.queue)+l.gate.Running() >= l.c.window:
 		return false
 	case len(l.queue) > 0 && (now.Sub(l.queue[0].since) > longestQueue || l.c.bytes.Load() > sharedMemory):
@@ -122,7 +127,9 @@ func (l *lane) ended(pass gate.Pass, o *attempt.Outcome) (*job, gate.Pass) {
 	defer l.mu.Unlock()
 	now := time.Now()
 	change := l.gate.End(now, pass, o.Result())
-	l.c.sender.Tell(l.Target, change, o) // under the lock: closing is told after opening
+	if !l.removed {
+		l.c.sender.Tell(l.Target, change, o) // under the lock: closing is told after opening
+	}
 	j, pass := l.nextLocked(now)
 	if change.Turn == gate.Closes {
 		l.slot = time.Time{} // the endpoint's pace is not that of its failures

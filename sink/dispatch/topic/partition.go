@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"waypost/configs/fault"
 	"waypost/edge/event"
+	"waypost/sink/dispatch"
 	"waypost/sink/ingest/topic"
 	"waypost/sink/internal/kafkalog"
 )
@@ -22,8 +24,10 @@ const (
 	// What is due within leastWait is not put off any more: half of the shortest wait, so that an attempt is never further than that from its time.
 	leastWait = time.Second / 2
 
-	// orphanFor is how long a delivery waits for an endpoint that the settings do not name.
-	orphanFor = 7 * 24 * time.Hour
+	// orphanFor is how long a delivery waits for an endpoint that the settings do not name. removedFor: for a webhook that was removed through the API; its number is not given again, and
+	// a sink that has only just not heard of it has by then.
+	orphanFor  = 7 * 24 * time.Hour
+	removedFor = time.Hour
 )
 
 // partition is one partition of unique and of the retry topics, during one generation.
@@ -75,7 +79,7 @@ func (p *partition) run(ctx context.Context) {
 	defer close(p.ended)
 	defer p.cut()
 	defer p.c.o.Trouble(p.name, "")
-	if !p.prepare(ctx) {
+	if !p.c.known(ctx) || !p.prepare(ctx) {
 		return
 	}
 	p.c.mu.Lock()
@@ -100,10 +104,8 @@ func (p *partition) finish(readers, writer *sync.WaitGroup) {
 	p.mu.Lock()
 	p.over = true
 	p.mu.Unlock()
-	for _, lanes := range p.c.lanes {
-		for _, l := range lanes {
-			l.drop(p)
-		}
+	for _, l := range p.c.lanes.Load().all {
+		l.drop(p)
 	}
 	end := time.AfterFunc(grace, p.cut)
 	defer end.Stop()
@@ -236,7 +238,7 @@ func (p *partition) failing(err error) {
 func (p *partition) readUnique(ctx context.Context, t *tracker) {
 	var decoder event.Decoder
 	var e event.Event
-	var lanes []*lane
+	var to []*lane
 	p.each(ctx, t, 0, func(m *kafkalog.Message) bool {
 		first, ok := topic.ReadFirst(m)
 		if !ok || first.Source <= p.source { // what no sink wrote is the decider's alarm; and the readers' rule
@@ -244,18 +246,18 @@ func (p *partition) readUnique(ctx context.Context, t *tracker) {
 			return true
 		}
 		p.source = first.Source
-		lanes = lanes[:0]
+		to = to[:0]
 		if decoder.Decode(&e, m.Value) == nil && (first.Person && !e.UniqueAny || first.Any && e.UniqueAny) {
-			for _, l := range p.c.lanes[e.Tenant] {
-				if l.Takes(e.Type, p.c.o.Metrics) {
-					lanes = append(lanes, l)
+			for _, l := range p.c.lanes.Load().tenants[e.Tenant] {
+				if l.taker.Load().takes(&e, p.c.o.Metrics) {
+					to = append(to, l)
 				}
 			}
 		}
 		fault.Point("dispatch.read")
-		record := t.begin(m.Offset, first.Source, len(lanes))
+		record := t.begin(m.Offset, first.Source, len(to))
 		now := time.Now()
-		for _, l := range lanes {
+		for _, l := range to {
 			j := &job{record: record, owner: p, delivery: delivery{
 				tenant: e.Tenant, endpoint: l.Config.ID, id: e.ID, created: m.At,
 				key: append([]byte(nil), m.Key...), document: append([]byte(nil), m.Value...),
@@ -298,24 +300,29 @@ func (p *partition) resume(j *job) {
 	switch left := j.due.Sub(now); {
 	case left > leastWait:
 		p.write(output{record: j.record, records: []topicRecord{p.c.scheduled(&j.delivery, left)}})
+	case l == nil && strings.HasPrefix(j.endpoint, dispatch.AddedPrefix) && now.Sub(j.created) > removedFor:
+		p.bury(j, "webhook removed")
 	case l == nil && now.Sub(j.created) > orphanFor:
-		p.write(output{record: j.record, records: []topicRecord{{p.c.o.Kafka.Topics.Dead, j.deadRecord(0, "endpoint not in the settings")}}})
+		p.bury(j, "endpoint not in the settings")
 	case l == nil || !l.admit(j, now):
 		p.c.hold(l, j)
 	}
+}
+
+// bury gives a delivery up that was not attempted.
+func (p *partition) bury(j *job, reason string) {
+	p.write(output{record: j.record, records: []topicRecord{{p.c.o.Kafka.Topics.Dead, j.deadRecord(0, reason)}}})
 }
 
 // sweep takes what waits too long out of the lanes.
 func (p *partition) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait(ctx, longestQueue/4)
-		for _, lanes := range p.c.lanes {
-			for _, l := range lanes {
-				for _, j := range l.stale(time.Now().Add(-longestQueue)) {
-					if j.owner.begin() { // whosever it is
-						p.c.hold(l, j)
-						j.owner.attempts.Done()
-					}
+		for _, l := range p.c.lanes.Load().all {
+			for _, j := range l.stale(time.Now().Add(-longestQueue)) {
+				if j.owner.begin() { // whosever it is
+					p.c.hold(l, j)
+					j.owner.attempts.Done()
 				}
 			}
 		}

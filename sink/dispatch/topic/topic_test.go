@@ -125,8 +125,9 @@ func testCourier(window int) *Courier {
 	k := configs.DefaultKafka()
 	c := &Courier{
 		o:      Options{Kafka: k, Metrics: metrics.Discard()},
-		window: window, active: map[*partition]bool{}, lanes: map[uint32][]*lane{},
+		window: window, active: map[*partition]bool{},
 	}
+	c.lanes.Store(newLanes(nil))
 	c.retry = ladder(k)
 	c.sender = attempt.NewSender(configs.Dispatch{}, c.o.Metrics, slog.New(slog.DiscardHandler), time.Now)
 	return c

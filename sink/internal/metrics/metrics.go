@@ -74,6 +74,7 @@ var Table = []Metric{
 	{Name: "waypost_sink_kafka_webhook_seconds", Type: Histogram, Help: "Time from a first's record in the topic of unique clicks to the webhook that was accepted.", Buckets: webhookBuckets},
 	{Name: "waypost_sink_kafka_held_total", Type: Counter, Help: "Deliveries put off without an attempt: no room for them, an open breaker, or no such endpoint."},
 	{Name: "waypost_sink_kafka_position_errors_total", Type: Counter, Help: "Commits of the webhooks' positions that failed; tried again."},
+	{Name: "waypost_sink_kafka_webhooks", Type: Gauge, Help: "Webhooks made through the API that this sink knows: the same on every sink."},
 	{Name: "waypost_sink_store_bytes", Type: Gauge, Help: "Bytes of the store on disk."},
 }
 
@@ -98,7 +99,7 @@ type Set struct {
 	AttemptLogDropped                             prometheus.Counter
 
 	LagRecords                            *prometheus.GaugeVec
-	Partitions                            prometheus.Gauge
+	Partitions, APIWebhooks               prometheus.Gauge
 	Generations, Restored, UniqueRecords  prometheus.Counter
 	Rebuilds, KafkaAlarms, ProduceRetries *prometheus.CounterVec
 	ProduceSeconds                        prometheus.Histogram
@@ -142,6 +143,7 @@ func New(r prometheus.Registerer) *Set {
 
 		LagRecords:     b.gauges("waypost_sink_lag_records"),
 		Partitions:     b.gauges("waypost_sink_kafka_partitions").WithLabelValues(),
+		APIWebhooks:    b.gauges("waypost_sink_kafka_webhooks").WithLabelValues(),
 		Generations:    b.counters("waypost_sink_kafka_generations_total").WithLabelValues(),
 		Rebuilds:       b.counters("waypost_sink_kafka_rebuilds_total"),
 		Restored:       b.counters("waypost_sink_kafka_restored_total").WithLabelValues(),
