@@ -75,13 +75,47 @@ type click struct {
 type book struct {
 	mu     sync.Mutex
 	mails  []*mail
+	stock  []unfollowed
 	clicks []*click
+}
+
+// unfollowed is a link that nobody has followed.
+type unfollowed struct {
+	mail *mail
+	link int
 }
 
 func (b *book) addMail(m *mail) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.mails = append(b.mails, m)
+}
+
+// addStock enters a mail each of whose links is to be followed once.
+func (b *book) addStock(m *mail) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for n := range m.links {
+		b.stock = append(b.stock, unfollowed{m, n})
+	}
+}
+
+// stocked counts the links that are left.
+func (b *book) stocked() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.stock)
+}
+
+// take gives a link that nobody has followed, as long as there are some.
+func (b *book) take() (u unfollowed, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.stock) == 0 {
+		return u, false
+	}
+	u, b.stock = b.stock[0], b.stock[1:]
+	return u, true
 }
 
 // addClick enters a click and gives its number.

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type Command struct {
 	Rounds   int           `help:"How often to run every scenario." default:"1"`
 	Kafka    int           `help:"On a real Apache Kafka of so many nodes, with two edges and two sinks: 3. Wants Java 17 and Maven." placeholder:"NODES"`
 	Outage   time.Duration `help:"With --kafka: how long all brokers are away, in one round of five; two of three are for twice as long, in one of ten." default:"60s"`
-	Rate     int           `help:"Clicks offered, a second. 0: 1000, with --kafka 2000."`
+	Rate     int           `help:"Clicks offered, a second. 0: 1000, for deliveries 2500, with --kafka 2000."`
 	Kills    int           `help:"Random kills in a scenario, at least." default:"6"`
 	Duration time.Duration `help:"How long a scenario goes on killing, at least."`
 	Scenario []string      `help:"Only these: ${crash_scenarios}." placeholder:"NAME"`
@@ -96,11 +97,9 @@ func (c *Command) Run(ctx context.Context, k *kong.Context) error {
 			return err
 		}
 	}
-	if c.Rate == 0 {
-		c.Rate = 1000
-		if c.Kafka > 0 {
-			c.Rate = 2000
-		}
+	usualRate := 1000
+	if c.Kafka > 0 {
+		usualRate = 2000
 	}
 	if c.Seed == 0 {
 		c.Seed = 1 + rand.Uint64N(1_000_000)
@@ -112,7 +111,7 @@ func (c *Command) Run(ctx context.Context, k *kong.Context) error {
 				continue
 			}
 			o := options{
-				bin: c.Bin, rate: c.Rate, kills: c.Kills, lasts: c.Duration, seed: c.Seed + uint64(round*len(c.scenarios())+i), say: say,
+				bin: c.Bin, rate: cmp.Or(c.Rate, s.rate, usualRate), kills: c.Kills, lasts: c.Duration, seed: c.Seed + uint64(round*len(c.scenarios())+i), say: say,
 				kafka: c.Kafka > 0, jars: c.jars(), outage: c.Outage, number: round,
 				dir: filepath.Join(work, fmt.Sprintf("round-%d-%s", round+1, s.name)),
 			}
@@ -155,6 +154,10 @@ func (c *Command) one(ctx context.Context, s scenario, o options, t *total) (goo
 		len(r.book.clicks), f.answered, f.unanswered, f.unansweredInLog, f.logged, f.uniques, f.deliveries, r.recycled, time.Since(begun).Seconds())
 	if o.kafka {
 		o.say("  %d disturbances; points %v; the readers' rules dropped %d repeated records", r.disturbed, r.points, r.repeats)
+	}
+	if len(f.again) > 0 {
+		again := slices.Sorted(slices.Values(f.again))
+		o.say("  came again after a kill: median %d, most %d, at most %d may", again[len(again)/2], again[len(again)-1], r.mostAgain)
 	}
 	for _, fault := range f.faults {
 		o.say("  fault: %s", fault)

@@ -1,10 +1,12 @@
 package crash
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +24,7 @@ func TestMain(m *testing.M) { stacktest.Main(m, &programs, "faults") }
 func TestScenarios(t *testing.T) {
 	for i, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
-			o := options{bin: programs, dir: t.TempDir(), rate: 600, kills: 3, seed: uint64(i + 1), say: t.Logf}
+			o := options{bin: programs, dir: t.TempDir(), rate: cmp.Or(s.rate, 600), kills: 3, seed: uint64(i + 1), say: t.Logf}
 			f, r, err := play(t.Context(), s, o)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, logs(o.dir))
@@ -35,6 +37,10 @@ func TestScenarios(t *testing.T) {
 			}
 			if f.count > 0 {
 				t.Errorf("%d faults:\n%s\n%s", f.count, strings.Join(f.faults, "\n"), logs(o.dir))
+			}
+			if r.mostAgain > 0 {
+				checkAgain(t, f)
+				return
 			}
 			if f.uniques < 50 || f.logged < 4*f.uniques {
 				t.Errorf("%d unique of %d events: too few to prove anything", f.uniques, f.logged)
@@ -95,6 +101,15 @@ func checkControl(t *testing.T, f *findings) {
 		if !strings.Contains(fault, "was answered and stands 0 times in the log") {
 			t.Errorf("another fault than a lost click: %s", fault)
 		}
+	}
+}
+
+// checkAgain: where nothing ever comes again, the sink was not killed while it delivered.
+func checkAgain(t *testing.T, f *findings) {
+	t.Helper()
+	t.Logf("came again, by life of the sink: %v", f.again)
+	if slices.Max(f.again) == 0 {
+		t.Error("no delivery came again after any kill: the scenario proves nothing")
 	}
 }
 

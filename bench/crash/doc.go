@@ -15,6 +15,9 @@
 // the oracle; for every unique click each endpoint got one webhook, under one id and with one body however often it was sent, and nobody else
 // caused one.
 //
+// The scenario deliveries asks besides how much is delivered again after each kill: the sink tells its life with every delivery, so that a delivery which was under way when it
+// died, and is read after its next life has begun, counts for the right one.
+//
 // Each scenario has its own twist, see scenarios. The control scenario breaks the edge on purpose (it answers before it appends): there the
 // check must fail, else the test proves nothing.
 package crash

@@ -16,6 +16,8 @@ type evidence struct {
 	decisions  []decision // what the sink's store holds
 	deliveries []delivery // what the receiver got, each (path, id) once
 	paths      []string   // the endpoints: each must get every unique click
+	lives      []life     // of the sink
+	mostAgain  int        // of a life's deliveries that may come again; 0: nobody counts them
 	retention  [][]int    // by edge and life: the retention in force, days
 	// unheard is how often an edge died between journal and answer: as many unanswered clicks at least must stand in the log.
 	unheard    int
@@ -57,6 +59,7 @@ type delivery struct {
 	path, id string
 	body     []byte
 	accepted int // how often it was answered with 200
+	life     int // the last one of the sink from which it came, of those that were answered with 200
 	bodies   int // how many different bodies came
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/http"
+	"slices"
+	"strconv"
 	"sync"
 
 	"waypost/bench/receiver"
@@ -24,8 +26,20 @@ type hooks struct {
 
 	mu      sync.Mutex
 	got     map[[2]string]*delivery // by path and id
+	arrived int                     // of these, how many were accepted
+	lives   []life                  // of the sink, by their numbers
 	refused []string                // what did not verify
 }
+
+// life is what the receiver accepted from one life of the sink.
+type life struct {
+	accepted int // deliveries
+	twice    int // of these, what this very life had delivered before
+	again    int // of these, what a later life delivered again
+}
+
+// lifeHeader tells in which of its lives the sink makes a delivery: one that was under way when it died may be read when the next life has begun.
+const lifeHeader = "Crash-Life"
 
 // startHooks listens for both formats. One delivery in fifty fails at its first attempt, so that retries are among those that a kill meets.
 func startHooks() (*hooks, error) {
@@ -43,12 +57,12 @@ func startHooks() (*hooks, error) {
 	return h, err
 }
 
-// endpoints are the tenant's.
-func (h *hooks) endpoints() []stack.Endpoint {
-	url := h.receiver.URL()
+// endpoints are the tenant's, for the lives of the sink that have this number: 0 where nobody asks which it was.
+func (h *hooks) endpoints(life int) []stack.Endpoint {
+	url, headers := h.receiver.URL(), map[string]string{lifeHeader: strconv.Itoa(life)}
 	return []stack.Endpoint{
-		{ID: "standard", URL: url + "/standard", Format: "standard", Secret: hookSecret},
-		{ID: "postmark", URL: url + "/postmark", Format: "postmark", StandardSecrets: []string{hookSecret}, User: hookUser, Password: hookPassword},
+		{ID: "standard", URL: url + "/standard", Format: "standard", Secret: hookSecret, Headers: headers},
+		{ID: "postmark", URL: url + "/postmark", Format: "postmark", StandardSecrets: []string{hookSecret}, User: hookUser, Password: hookPassword, Headers: headers},
 	}
 }
 
@@ -79,20 +93,55 @@ func (h *hooks) keep(d receiver.Delivery) {
 		kept.bodies++
 	}
 	if d.Status == http.StatusOK {
-		kept.accepted++
+		h.acceptLocked(kept, d.Header.Get(lifeHeader))
 	}
 }
 
+// acceptLocked counts a delivery that is answered with 200. What came again counts for the life that made it before.
+func (h *hooks) acceptLocked(d *delivery, number string) {
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 0 {
+		h.refused = append(h.refused, fmt.Sprintf("%s: %q came with %s %q", d.path, d.id, lifeHeader, number))
+		return
+	}
+	for len(h.lives) <= n {
+		h.lives = append(h.lives, life{})
+	}
+	h.lives[n].accepted++
+	switch {
+	case d.accepted == 0:
+		h.arrived++
+	case d.life == n:
+		h.lives[n].twice++
+	default:
+		h.lives[min(d.life, n)].again++
+	}
+	d.accepted++
+	d.life = max(d.life, n)
+}
+
 // accepted counts the deliveries that were answered with 200, each id once a path.
-func (h *hooks) accepted() (n int) {
+func (h *hooks) accepted() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, d := range h.got {
-		if d.accepted > 0 {
-			n++
-		}
+	return h.arrived
+}
+
+// acceptedFrom counts what was accepted from one life.
+func (h *hooks) acceptedFrom(n int) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n >= len(h.lives) {
+		return 0
 	}
-	return n
+	return h.lives[n].accepted
+}
+
+// allLives is a copy of what is known of each.
+func (h *hooks) allLives() []life {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.lives)
 }
 
 // all is a copy of what came, and of what was refused.

@@ -84,11 +84,16 @@ func (l *load) loop(ctx context.Context) {
 }
 
 func (l *load) release(slots chan struct{}) {
-	m := l.book.pick(l.roll.IntN)
 	edge := l.roll.IntN(len(l.visitors))
-	c := &click{mail: m, link: l.roll.IntN(len(m.links)), kind: l.rollKind(), edge: edge, life: int(l.lives[edge].Load())}
+	c := &click{edge: edge, life: int(l.lives[edge].Load())}
+	if u, ok := l.book.take(); ok {
+		c.mail, c.link = u.mail, u.link
+	} else {
+		c.mail = l.book.pick(l.roll.IntN)
+		c.link, c.kind = l.roll.IntN(len(c.mail.links)), l.rollKind()
+	}
 	number := l.book.addClick(c)
-	link := m.links[c.link]
+	link := c.mail.links[c.link]
 	l.running.Go(func() {
 		answered, wrong := l.visitors[edge].Follow(c.kind.visit(link.path, agent(number)), link.Destination)
 		l.book.settle(c, int(l.lives[edge].Load()), answered, wrong)

@@ -17,6 +17,8 @@ type findings struct {
 	count  int
 
 	answered, unanswered, unansweredInLog, logged, keys, uniques, deliveries int
+
+	again []int // by life of the sink, where it was counted: how many of its deliveries came again
 }
 
 func (f *findings) fault(format string, args ...any) {
@@ -36,6 +38,7 @@ func (e *evidence) check() *findings {
 	f.keys = len(want)
 	e.checkDecisions(f, want)
 	e.checkDeliveries(f, e.uniques(f, want))
+	e.checkAgain(f)
 	return f
 }
 
@@ -231,6 +234,25 @@ func (e *evidence) checkDeliveries(f *findings, uniques map[string]bool) {
 	for _, path := range e.paths {
 		if arrived[path] != len(uniques) {
 			f.fault("%s: %d of %d unique clicks arrived", path, arrived[path], len(uniques))
+		}
+	}
+}
+
+// checkAgain: within a life of the sink nothing comes twice, and what one life delivered comes again from another only as far as it was under way, or had ended since the
+// last durable mark, when that life ended.
+func (e *evidence) checkAgain(f *findings) {
+	if e.mostAgain == 0 {
+		return
+	}
+	for i, l := range e.lives {
+		if i < len(e.lives)-1 { // the last one ended in order
+			f.again = append(f.again, l.again)
+		}
+		if l.twice > 0 {
+			f.fault("life %d of the sink delivered %d of its %d deliveries twice", i, l.twice, l.accepted)
+		}
+		if l.again > e.mostAgain {
+			f.fault("of %d deliveries of the sink's life %d came %d again, at most %d may", l.accepted, i, l.again, e.mostAgain)
 		}
 	}
 }

@@ -147,6 +147,10 @@ func TestOracleFinds(t *testing.T) {
 		{"another click's body", func(w *world) { w.deliveries[0].body = w.deliveries[2].body }, "tells of click 4"},
 		{"no JSON", func(w *world) { w.deliveries[0].body = []byte("x") }, "invalid character"},
 		{"died unheard, and nothing stands in the log", func(w *world) { w.unheard = 9 }, "edges died 9 times between journal and answer"},
+		{"twice in one life", func(w *world) { w.mostAgain, w.lives = 10, []life{{accepted: 5, twice: 1}} }, "life 0 of the sink delivered 1 of its 5 deliveries twice"},
+		{"too many again", func(w *world) {
+			w.mostAgain, w.lives = 10, []life{{accepted: 5, again: 1}, {accepted: 50, again: 11}, {}}
+		}, "of 50 deliveries of the sink's life 1 came 11 again, at most 10 may"},
 		{"complaint", func(w *world) { w.complaints = []string{"something"} }, "something"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -157,6 +161,16 @@ func TestOracleFinds(t *testing.T) {
 				t.Errorf("faults %q, want one with %q", f.faults, c.want)
 			}
 		})
+	}
+}
+
+// As many as may come again do, after one kill and another; the life that was not killed counts for nothing.
+func TestOracleCountsWhatCameAgain(t *testing.T) {
+	w := good()
+	w.mostAgain, w.lives = 10, []life{{accepted: 20, again: 10}, {accepted: 5}, {accepted: 30, again: 3}, {accepted: 1}}
+	f := w.check()
+	if f.count != 0 || fmt.Sprint(f.again) != "[10 0 3]" {
+		t.Errorf("came again %v, faults %v", f.again, f.faults)
 	}
 }
 

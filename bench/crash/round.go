@@ -77,6 +77,8 @@ type round struct {
 	repeats        int            // with Kafka: records that the readers' rules dropped
 	complaints     []string
 	damageExpected bool // the scenario damages a journal itself
+	mostAgain      int  // deliveries that may come again after a kill of the sink; 0: nobody counts them
+	sealed         int  // mails of the stock
 }
 
 // begin starts everything with the given number of edges. The caller must call end.
@@ -93,7 +95,12 @@ func begin(ctx context.Context, o options, edges int) (*round, error) {
 		}},
 		Sink: stack.Keys{
 			"batch_records": batchRecords,
-			"dispatch":      stack.Keys{"retries": []string{"50ms", "100ms", "200ms", "500ms", "1s", "1s", "1s", "1s", "1s", "1s"}},
+			"dispatch": stack.Keys{
+				"retries":     []string{"50ms", "100ms", "200ms", "500ms", "1s", "1s", "1s", "1s", "1s", "1s"},
+				"concurrency": concurrency,
+				// No attempt that is accepted looks like a failed one because the machine stands still for some seconds.
+				"timeout": "1m", "headers_timeout": "1m",
+			},
 		},
 	}
 	if o.kafka {
@@ -111,7 +118,7 @@ func begin(ctx context.Context, o options, edges int) (*round, error) {
 	if o.kafka {
 		retention = 365 // the longest that a round will have: the topics are made for it, and sinks refuse those that keep less
 	}
-	r.stack.Tenants = []stack.Tenant{{Number: 1, Name: "crash", Secrets: []string{secret}, RetentionDays: retention, Endpoints: r.hooks.endpoints()}}
+	r.stack.Tenants = []stack.Tenant{{Number: 1, Name: "crash", Secrets: []string{secret}, RetentionDays: retention, Endpoints: r.hooks.endpoints(0)}}
 	if err := r.start(edges); err != nil {
 		r.end()
 		return nil, err

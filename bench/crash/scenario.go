@@ -1,7 +1,6 @@
 package crash
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -16,6 +15,7 @@ type scenario struct {
 	what  string
 	edges int
 	run   func(*round) error
+	rate  int  // clicks a second, where nobody names one; 0: the usual
 	fails bool // the check must find faults
 }
 
@@ -27,6 +27,7 @@ var scenarios = []scenario{
 	{name: "cut", what: "the journal's tail cut behind the sink's position", edges: 1, run: cutTail},
 	{name: "twins", what: "two edges with equal settings", edges: 2, run: twins},
 	{name: "retention", what: "the retention changed between kill and restart", edges: 1, run: changedRetention},
+	{name: "deliveries", what: "the sink killed while it delivers as fast as it can", edges: 1, run: killDelivering, rate: deliveriesRate},
 	{name: "control", what: "an edge that answers before it appends: must fail", edges: 1, run: answerFirst, fails: true},
 }
 
@@ -210,17 +211,8 @@ func (r *round) addAgedMails(n int) error {
 		m := compose(i)
 		m.mailing = "aged-" + m.mailing
 		m.minted = time.Now().Add(-agedDays * 24 * time.Hour)
-		for n := range m.links {
-			l := &m.links[n]
-			token, err := keys.AppendToken(nil, &link.Link{
-				Tenant: 1, Minted: link.Minutes(m.minted), Number: uint32(n), Message: link.ParseID([]byte(m.mailing)),
-				Prospect: link.ParseID([]byte(m.prospect)), User: link.ParseID([]byte("789")), Recipient: []byte(m.email),
-				Destination: []byte(l.Destination), Original: []byte(l.Original),
-			})
-			if err != nil {
-				return fmt.Errorf("sealing an aged link: %w", err)
-			}
-			l.path = "/" + string(token)
+		if err := m.seal(keys); err != nil {
+			return err
 		}
 		r.book.addMail(m)
 	}

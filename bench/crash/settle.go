@@ -83,6 +83,7 @@ func (r *round) finish() (*evidence, error) {
 	}
 	var refused []string
 	e.deliveries, refused = r.hooks.all()
+	e.lives, e.mostAgain = r.hooks.allLives(), r.mostAgain
 	e.complaints = append(r.complaints, refused...)
 	return e, nil
 }
@@ -117,8 +118,7 @@ func (r *round) finishCopies() error {
 // finishSink waits for the deliveries that are due, stops the sink, and gives it one more life in which nothing new may be sent.
 func (r *round) finishSink(due int) error {
 	sink := r.stack.Sinks[0]
-	err := r.wait("the webhooks", settleWithin, func() bool { return r.hooks.accepted() >= due })
-	if err != nil { // the check says what is missing
+	if err := r.waitAccepted(due); err != nil { // the check says what is missing
 		r.complain("%v: %d of %d arrived", err, r.hooks.accepted(), due)
 	}
 	if err := r.stop(sink); err != nil {
@@ -142,6 +142,17 @@ func (r *round) finishSink(due int) error {
 		r.complain("%d deliveries were given up: %.300s", n, given)
 	}
 	return err
+}
+
+// waitAccepted waits for the deliveries that are due, for as long as more of them come.
+func (r *round) waitAccepted(due int) error {
+	for {
+		before := r.hooks.accepted()
+		err := r.wait("the webhooks", settleWithin, func() bool { return r.hooks.accepted() >= due })
+		if err == nil || r.ctx.Err() != nil || r.hooks.accepted() == before {
+			return err
+		}
+	}
 }
 
 // store runs one of the commands that read a stopped sink's store.

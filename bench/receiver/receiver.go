@@ -43,6 +43,7 @@ type Endpoint struct {
 type Delivery struct {
 	Path     string
 	ID       string // webhook-id
+	Header   http.Header
 	Body     []byte
 	At       time.Time
 	Verified error // nil: all that the endpoint demands was right
@@ -117,10 +118,11 @@ func (r *Receiver) serve(w http.ResponseWriter, request *http.Request) {
 		return
 	}
 	d := Delivery{
-		Path: request.URL.Path,
-		ID:   request.Header.Get(standardwebhooks.HeaderWebhookID),
-		Body: body,
-		At:   time.Now(),
+		Path:   request.URL.Path,
+		ID:     request.Header.Get(standardwebhooks.HeaderWebhookID),
+		Header: request.Header,
+		Body:   body,
+		At:     time.Now(),
 	}
 	d.Verified = r.verify(request, body)
 	d.Status = r.status(d)

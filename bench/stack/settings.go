@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/goccy/go-yaml"
 
@@ -30,6 +31,7 @@ type Tenant struct {
 type Endpoint struct {
 	ID, URL, Format, Secret, User, Password string
 	StandardSecrets                         []string
+	Headers                                 map[string]string // beside the format's own
 }
 
 // WriteSettings writes every settings file as the Stack's fields say now. Start calls it; a running program sees nothing of it.
@@ -123,6 +125,13 @@ func (e Endpoint) keys() Keys {
 	}
 	if len(e.StandardSecrets) > 0 {
 		keys["standard_secrets"] = e.StandardSecrets
+	}
+	var headers []Keys
+	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
+		headers = append(headers, Keys{"name": name, "value": e.Headers[name]})
+	}
+	if headers != nil {
+		keys["headers"] = headers
 	}
 	return keys
 }

@@ -24,7 +24,7 @@ import (
 const (
 	sharedMemory   = 64 << 20 // of documents in memory, all endpoints together, beyond what is under way
 	refillsAtOnce  = 4
-	marksAtOnce    = 1000
+	marksAtOnce    = 500 // and as many more while these are written: a crash repeats a thousand at most
 	maxDeadLetters = 100_000
 	maxEndpointID  = 255
 )

@@ -46,7 +46,7 @@ func letter(it *item, o *attempt.Outcome) *DeadLetter {
 }
 
 // mark writes finished attempts: together, at most MarkEvery or marksAtOnce of them late. What a crash takes away of this is delivered again
-// under its id.
+// under its id. An attempt for whose mark there is no room counts as under way until there is.
 func (d *Dispatcher) mark() {
 	defer close(d.marked)
 	every := d.settings.MarkEvery

@@ -1,0 +1,103 @@
+package crash
+
+import (
+	"fmt"
+	"time"
+
+	"waypost/bench/stack"
+	"waypost/mint/link"
+)
+
+const (
+	// deliveriesRate is how many clicks a second are offered, nearly each the first on its link: each of the two endpoints is to be told of it. What the sink does not get done
+	// waits for it, so that it delivers as fast as this machine lets it.
+	deliveriesRate = 2500
+	// deliveredBetween is how much a life of the sink delivers at least before it is killed, and how much more at random.
+	deliveredBetween = 500
+
+	// What may be delivered again after a kill: what was under way at both endpoints, and what had ended and not been marked on the disk yet, as the sink's README says.
+	concurrency = 16
+	unmarked    = 1000
+	mostAgain   = 2*concurrency + unmarked
+)
+
+// killDelivering kills the sink alone, while it delivers. Every life of it says its number with each delivery.
+func killDelivering(r *round) error {
+	r.stopLoad() // for good, but for its clicks: mint is not asked for so many links
+	keys, err := link.LoadKeyring(r.stack.KeyFile())
+	if err != nil {
+		return err
+	}
+	r.mostAgain = mostAgain
+	sink := r.stack.Sinks[0]
+	if err := sink.Kill(); err != nil {
+		return err
+	}
+	if err := r.stockLinks(keys); err != nil {
+		return err
+	}
+	r.load.start(r.ctx)
+	life := 1
+	if err := r.beginLife(sink, life); err != nil {
+		return err
+	}
+	for ; r.kills < r.options.kills || time.Since(r.begun) < r.lasts; life++ {
+		if err := r.stockLinks(keys); err != nil {
+			return err
+		}
+		if err := r.killWhileDelivering(sink, life); err != nil {
+			return err
+		}
+		if r.roll.IntN(2) == 0 {
+			if err := r.pileUp(sink); err != nil {
+				return err
+			}
+		}
+		if err := r.beginLife(sink, life+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beginLife begins the sink's life of this number.
+func (r *round) beginLife(sink *stack.Process, life int) error {
+	r.stack.Tenants[0].Endpoints = r.hooks.endpoints(life)
+	if err := r.stack.WriteSettings(); err != nil {
+		return err
+	}
+	return r.restart(sink)
+}
+
+// killWhileDelivering waits until the sink has delivered for a while, and kills it as soon as one more delivery has come.
+func (r *round) killWhileDelivering(sink *stack.Process, life int) error {
+	begun := time.Now()
+	want := deliveredBetween + r.roll.IntN(6*deliveredBetween)
+	if err := r.wait(fmt.Sprintf("%d deliveries", want), settleWithin, func() bool { return r.hooks.acceptedFrom(life) >= want }); err != nil {
+		return err
+	}
+	if err := sink.Kill(); err != nil {
+		return err
+	}
+	r.kills++
+	n, took := r.hooks.acceptedFrom(life), time.Since(begun)
+	r.say("  killed %-6s after %5d deliveries, %5.0f a second", sink.Name, n, float64(n)/took.Seconds())
+	return nil
+}
+
+// firstUnfollowed is the number of the first mail of the stock: mailings that nobody else has.
+const firstUnfollowed = 1_000_000
+
+// stockLinks seals links that nobody has followed, for the next seconds.
+func (r *round) stockLinks(keys *link.Keyring) error {
+	for r.book.stocked() < 4*r.rate {
+		m := compose(firstUnfollowed + r.sealed)
+		r.sealed++
+		m.minted = time.Now()
+		if err := m.seal(keys); err != nil {
+			return err
+		}
+		r.book.addStock(m)
+	}
+	return nil
+}
