@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -24,7 +25,13 @@ import (
 	"waypost/sink/internal/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(wardVariable) != "" {
+		serveWard()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -89,11 +96,14 @@ func startSharing(t testing.TB, files *vfs.MemFS, share int64, settings configs.
 	return h
 }
 
-// prepare makes a dispatcher with these tenants on what files holds, not started.
+// prepare makes a dispatcher with these tenants on what files holds, or on the options' store, not started.
 func prepare(t testing.TB, files *vfs.MemFS, o Options, tenants ...*configs.Tenant) *harness {
 	t.Helper()
 	h := &harness{t: t, files: files, next: 1}
-	o.Store, o.Tenants, o.Failed = memStore(t, files), &configs.Tenants{List: tenants}, func(err error) { t.Error(err) }
+	if o.Store == nil {
+		o.Store = memStore(t, files)
+	}
+	o.Tenants, o.Failed = &configs.Tenants{List: tenants}, func(err error) { t.Error(err) }
 	d, err := New(o)
 	if err != nil {
 		t.Fatal(err)
