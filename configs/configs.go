@@ -100,9 +100,18 @@ type Dispatch struct {
 	BreakerFailures int           `yaml:"breaker_failures"` // in a row, after which an endpoint gets only probes; 0: never
 	BreakerLongest  time.Duration `yaml:"breaker_longest"`  // between two probes
 
+	DisableAfter time.Duration `yaml:"disable_after"` // for how long all attempts at an endpoint fail before it gets none; negative: never
+	Operator     Operator      `yaml:"operator"`      // who is told of it
+
 	Allow        []outbound.Allowed `yaml:"allow"`         // where webhooks may go besides public addresses
 	Ports        []int              `yaml:"ports"`         // of receivers that allow does not name
 	RequireHTTPS bool               `yaml:"require_https"` // of receivers that allow does not name
+}
+
+// Operator is a receiver of webhooks about endpoints, in the format standard.
+type Operator struct {
+	URL     string   `yaml:"url"`     // empty: nobody is told
+	Secrets []Secret `yaml:"secrets"` // whsec_...: a signature for each
 }
 
 // Outbound is where webhooks may go.
@@ -149,6 +158,8 @@ type Endpoint struct {
 	Headers         []Header `yaml:"headers"`     // beside the format's own
 	Concurrency     int      `yaml:"concurrency"` // attempts under way; 0: dispatch's
 	Rate            int      `yaml:"rate"`        // attempts that begin in a second; 0: dispatch's
+
+	DisableAfter time.Duration `yaml:"disable_after"` // 0: dispatch's; negative: never
 }
 
 // Header is a header of an endpoint's requests.

@@ -79,6 +79,8 @@ func DefaultSink() Sink {
 			BreakerFailures: 10,
 			BreakerLongest:  time.Minute,
 
+			DisableAfter: 5 * day,
+
 			Allow:        nil,
 			Ports:        []int{80, 443, 8080, 8443},
 			RequireHTTPS: true,

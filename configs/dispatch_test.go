@@ -36,3 +36,22 @@ func TestDispatchAllow(t *testing.T) {
 		}
 	}
 }
+
+// An operator's receiver needs both its parts, and shows no secret.
+func TestOperator(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`: "",
+		`{url: "https://ops.example.com/", secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw]}`: "",
+		`{url: "https://ops.example.com/"}`:                                                    "dispatch.operator.secrets: url and secrets must be set together",
+		`{secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw]}`:                                  "dispatch.operator.secrets = (a list): url and secrets must be set together",
+		`{url: "https://u:p@ops.example.com/", secrets: [opensesame]}`:                         "dispatch.operator.url = https://***@ops.example.com/: must be an http or https URL",
+		`{url: "https://ops.example.com/", secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}`:    "dispatch.operator.secret = ***: no such key; did you mean secrets?",
+	} {
+		cfg := DefaultSink()
+		r := newReader("sink.yaml", nil)
+		r.read([]byte("dispatch: {operator: "+text+"}"), cfg.group())
+		if got := r.faults.Error(); (want == "") != (len(r.faults) == 0) || !strings.Contains(got, want) || strings.Contains(got, "opensesame") || strings.Contains(got, "whsec_Mf") {
+			t.Errorf("%s: faults\n%s\nwant %q", text, got, want)
+		}
+	}
+}

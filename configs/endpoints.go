@@ -16,23 +16,28 @@ const (
 )
 
 func (e *Endpoint) group() group {
-	standardSecret := func(s *Secret) value { return secretIn(s, standardSecretWant, isStandardSecret) }
 	return group{
 		settings: []setting{
 			{"id", named(&e.ID)},
 			{"url", webhookURL(&e.URL)},
 			{"format", oneOf(&e.Format, Formats...)},
 			{"secret", secretIn(&e.Secret, standardSecretWant+" for standard, 1 to 4096 bytes of text for maileroo and nexomailer", e.takesSecret)},
-			{"standard_secrets", list[Secret]{&e.StandardSecrets, standardSecret, "secrets of Standard Webhooks (whsec_)", 10}},
+			{"standard_secrets", list[Secret]{&e.StandardSecrets, standardSecret, "secrets of Standard Webhooks (whsec_)", mostSecrets}},
 			{"user", text(&e.User, userWant, isUser)},
 			{"password", secretIn(&e.Password, secretTextWant, isSecretText)},
 			{"headers", list[Header]{&e.Headers, func(h *Header) value { return h.group() }, "headers", mostHeaders}},
 			{"concurrency", numberIn(&e.Concurrency, 0, mostAtOnce)},
 			{"rate", numberIn(&e.Rate, 0, mostASecond)},
+			{"disable_after", durationOrNever(&e.DisableAfter, 0, 365*day)},
 		},
 		check: e.check,
 	}
 }
+
+// mostSecrets bounds those that sign the same webhook: there are two while one takes the other's place.
+const mostSecrets = 10
+
+func standardSecret(s *Secret) value { return secretIn(s, standardSecretWant, isStandardSecret) }
 
 // takesSecret judges a secret by the format, which stands before it in the table and so was read before it.
 func (e *Endpoint) takesSecret(s Secret) bool {

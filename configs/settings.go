@@ -3,6 +3,7 @@ package configs
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
 	"time"
 
@@ -150,7 +151,7 @@ func (a *API) group() group {
 }
 
 func (d *Dispatch) group() group {
-	return group{settings: []setting{
+	return group{check: d.check, settings: []setting{
 		{"timeout", attemptTime(&d.Timeout)},
 		{"connect_timeout", attemptTime(&d.ConnectTimeout)},
 		{"tls_timeout", attemptTime(&d.TLSTimeout)},
@@ -165,10 +166,38 @@ func (d *Dispatch) group() group {
 		{"attempts_bytes", bytesIn(&d.AttemptsBytes, 0, 16*tib)},
 		{"breaker_failures", numberIn(&d.BreakerFailures, 0, 10_000)},
 		{"breaker_longest", durationIn(&d.BreakerLongest, 100*time.Millisecond, 1*day)},
+		{"disable_after", durationOrNever(&d.DisableAfter, time.Second, 365*day)},
+		{"operator", d.Operator.group()},
 		{"allow", list[outbound.Allowed]{&d.Allow, allowed, "networks and hosts", 1000}},
 		{"ports", list[int]{&d.Ports, func(n *int) value { return numberIn(n, 1, 65535) }, "ports", 100}},
 		{"require_https", boolean(&d.RequireHTTPS)},
 	}}
+}
+
+// check warns of an operator to whom nothing will be sent.
+func (d *Dispatch) check(r *reader, key string) {
+	u, err := url.Parse(d.Operator.URL)
+	if d.Operator.URL == "" || err != nil {
+		return
+	}
+	if err := d.Outbound().CheckURL(u); err != nil {
+		r.warn(join(key, "operator.url"), d.Operator.URL, fmt.Sprintf("nothing will be sent to it: %v", err))
+	}
+}
+
+func (o *Operator) group() group {
+	return group{
+		settings: []setting{
+			{"url", optional(webhookURL(&o.URL))},
+			{"secrets", list[Secret]{&o.Secrets, standardSecret, "secrets of Standard Webhooks (whsec_)", mostSecrets}},
+		},
+		check: func(r *reader, key string) {
+			if (o.URL == "") != (len(o.Secrets) == 0) {
+				r.late(join(key, "secrets"), "", "url and secrets must be set together: the webhook is signed with each of them")
+			}
+		},
+		secret: true,
+	}
 }
 
 // Bounds of an endpoint's limits, in dispatch and of its own.

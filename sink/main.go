@@ -10,6 +10,8 @@
 //	sink hooks list         each endpoint: what is due to it, whether it fails, why and since when
 //	sink hooks attempts     what came of each attempt, the newest first
 //	sink hooks test         send samples to an endpoint and show what it answers
+//	sink hooks disable      end attempts at an endpoint; what it would be told is kept
+//	sink hooks enable       begin them again
 //	sink hooks replay       send dead letters, or what waits, again now
 //	sink topics create      make the topics of Kafka that are missing
 //	sink topics check       say what is wrong with the topics; exit 1 when something is

@@ -35,6 +35,7 @@ const within = time.Minute
 //	get URL                 shows status and body
 //	receive NAME            starts a receiver of webhooks; $NAME is its URL
 //	answer NAME CODE [BODY] has it answer so from now on; 200 before
+//	got NAME                shows the bodies that it took, one a line
 //	click DIR NAME...       writes one click of each recipient into the journal in DIR
 //	until REGEXP COMMAND... runs a command again until it prints what is wanted
 //	hold NAME               takes a free port for the rest of the script: $NAME is its host:port
@@ -43,7 +44,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "start": startSink, "stop": stopSink, "get": get, "hold": hold,
-			"receive": receive, "answer": answer, "click": click, "until": until,
+			"receive": receive, "answer": answer, "got": got, "click": click, "until": until,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[running], env.Values[receiving] = map[string]*process{}, map[string]*scriptReceiver{}
@@ -149,11 +150,14 @@ type scriptReceiver struct {
 	mu   sync.Mutex
 	code int
 	body string
+	took strings.Builder
 }
 
-func (r *scriptReceiver) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+func (r *scriptReceiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	body, _ := io.ReadAll(request.Body)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.took.WriteString(string(body) + "\n")
 	w.WriteHeader(r.code)
 	_, _ = io.WriteString(w, r.body)
 }
@@ -176,13 +180,21 @@ func answer(ts *testscript.TestScript, _ bool, args []string) {
 	r.code, r.body = code, strings.Join(args[2:], " ")
 }
 
+func got(ts *testscript.TestScript, _ bool, args []string) {
+	r := ts.Value(receiving).(map[string]*scriptReceiver)[args[0]]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, err := ts.Stdout().Write([]byte(r.took.String()))
+	ts.Check(err)
+}
+
 func click(ts *testscript.TestScript, _ bool, args []string) {
 	w, err := openJournal(ts.MkAbs(args[0]))
 	ts.Check(err)
-	ts.Defer(func() { _ = w.Close() })
 	for _, recipient := range args[1:] {
 		ts.Check(appendClick(w, recipient, 0))
 	}
+	ts.Check(w.Close())
 }
 
 func until(ts *testscript.TestScript, _ bool, args []string) {

@@ -221,13 +221,27 @@ func FuzzParseAttempt(f *testing.F) {
 }
 
 func FuzzParseHealth(f *testing.F) {
-	h := Health{LastSuccess: 1, LastFailure: 2, FailingSince: 2, Reason: "dns"}
+	h := Health{LastSuccess: 1, LastFailure: 2, FailingSince: 2, Failures: 3, Reason: "dns"}
 	f.Add(h.AppendTo(nil))
-	f.Add(h.AppendTo(nil)[:healthHeader])
+	f.Add(h.AppendTo(nil)[:healthTimes+healthTail])
+	f.Add(oldHealth())
 	f.Fuzz(func(t *testing.T, value []byte) {
 		h, err := ParseHealth(value)
-		if err == nil && !bytes.Equal(h.AppendTo(nil), value) {
+		if err == nil && value[0] == healthVersion && !bytes.Equal(h.AppendTo(nil), value) {
 			t.Errorf("%x comes back as %x", value, h.AppendTo(nil))
 		}
 	})
+}
+
+// oldHealth is a value of version 1.
+func oldHealth() []byte {
+	return append([]byte{1}, "\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00\x07\x01\xf7\x03dns"...)
+}
+
+// What an older sink wrote is read: its failures count from now on.
+func TestOldHealth(t *testing.T) {
+	h, err := ParseHealth(oldHealth())
+	if want := (Health{LastSuccess: 5, LastFailure: 6, FailingSince: 7, Status: 503, Reason: "dns"}); h != want || err != nil {
+		t.Errorf("%+v, %v", h, err)
+	}
 }

@@ -353,16 +353,16 @@ func TestStopCutsOff(t *testing.T) {
 }
 
 func TestDeadLettersAreBounded(t *testing.T) {
-	rc := receive(t, status(http.StatusGone))
+	rc := receive(t, status(http.StatusForbidden))
 	files := fresh()
-	h := start(t, files, usual(), endpointTo("a", rc.URL, "standard"))
+	h := start(t, files, usual(), endpointTo("a", rc.URL, "postmark"))
 	h.add(25)
 	h.settle()
 	if n := len(h.letters()); n != 10 {
 		t.Errorf("%d dead letters, want the 10 newest", n)
 	}
 	h.stop()
-	h = start(t, files, usual(), endpointTo("a", rc.URL, "standard"))
+	h = start(t, files, usual(), endpointTo("a", rc.URL, "postmark"))
 	h.next = 100
 	h.add(3)
 	h.settle()
@@ -405,7 +405,7 @@ func TestBrokenEndpointsAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := memStore(t, fresh())
 			defer s.Close()
-			_, err := New(Options{Store: s, Tenants: &configs.Tenants{List: []*configs.Tenant{{Number: 1, Name: "demo", Endpoints: []configs.Endpoint{c}}}}})
+			_, err := New(Options{Store: s, Metrics: metrics.Discard(), Tenants: &configs.Tenants{List: []*configs.Tenant{{Number: 1, Name: "demo", Endpoints: []configs.Endpoint{c}}}}})
 			if err == nil || !strings.Contains(err.Error(), "demo") {
 				t.Errorf("error %v", err)
 			}

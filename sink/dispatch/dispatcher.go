@@ -14,7 +14,9 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"waypost/configs"
+	"waypost/edge/event"
 	"waypost/sink/dispatch/attempt"
+	"waypost/sink/dispatch/operator"
 	"waypost/sink/ingest"
 	"waypost/sink/internal/metrics"
 	"waypost/sink/internal/store"
@@ -111,6 +113,9 @@ func New(o Options) (*Dispatcher, error) {
 			added = append(added, Added{Tenant: tenant, Endpoint: c})
 		}
 	}
+	if tenant, e, ok := operator.Endpoint(o.Settings.Operator); ok {
+		added = append(added, Added{Tenant: tenant, Endpoint: e, Types: []event.Type{}}) // what mails do is not for it
+	}
 	var all []*endpoint
 	for _, a := range added {
 		e, err := d.newEndpoint(a)
@@ -136,7 +141,10 @@ func (d *Dispatcher) newEndpoint(a Added) (*endpoint, error) {
 	}
 	e := &endpoint{d: d, Target: r.Target, gate: r.NewGate(d.settings), prefix: store.DuePrefix(a.Tenant.Number, a.Endpoint.ID), held: map[place]int64{}}
 	e.taker.Store(r)
-	return e, e.readHealth()
+	if err := e.readHealth(); err != nil {
+		return nil, err
+	}
+	return e, e.readDisabled()
 }
 
 // survey counts what the store holds, and tells each endpoint where its part begins.
@@ -273,6 +281,9 @@ func (d *Dispatcher) Measure() {
 	d.metrics.InMemory.Set(float64(d.inMemory.Load()))
 	var oldest uint64
 	for _, e := range d.endpoints.Load().all {
+		if e.isDisabled() != nil {
+			continue // it waits for an operator, who was told
+		}
 		if due := e.oldestDue(); due != 0 && (oldest == 0 || due < oldest) {
 			oldest = due
 		}

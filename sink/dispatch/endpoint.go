@@ -7,6 +7,7 @@ import (
 
 	"waypost/sink/dispatch/attempt"
 	"waypost/sink/dispatch/gate"
+	"waypost/sink/dispatch/operator"
 	"waypost/sink/internal/store"
 )
 
@@ -44,8 +45,9 @@ type endpoint struct {
 	gone      []place // to leave held when the refill has ended
 	timer     *time.Timer
 	stopped   bool
-	removed   bool  // stopped for good: what is due to it stays in the store
-	pending   int64 // deliveries in the store
+	removed   bool            // stopped for good: what is due to it stays in the store
+	disabled  *operator.Cause // nil: it is not. What is due to it stays in the store until it is enabled
+	pending   int64           // deliveries in the store
 }
 
 // admit reserves room in memory for a delivery that is about to be committed; false: it will be read from the store later. While older ones
@@ -53,7 +55,7 @@ type endpoint struct {
 func (e *endpoint) admit(p place, bytes int64, now uint64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.stopped || e.behind && e.cursor.due <= now {
+	if e.restingLocked() || e.behind && e.cursor.due <= now {
 		return false
 	}
 	return e.reserveLocked(p, bytes)
@@ -95,7 +97,7 @@ func (e *endpoint) push(it *item) {
 }
 
 func (e *endpoint) pushLocked(it *item) {
-	if e.gate.Open() && len(e.queue) > 0 { // it was admitted before the breaker opened
+	if e.disabled != nil || e.gate.Open() && len(e.queue) > 0 { // it was admitted before that
 		e.evictLocked(it)
 		return
 	}
@@ -123,7 +125,7 @@ func (e *endpoint) startLocked() {
 
 // nextLocked takes the oldest delivery out of the queue, if an attempt may begin now.
 func (e *endpoint) nextLocked() (*item, gate.Pass) {
-	if len(e.queue) == 0 || e.stopped {
+	if len(e.queue) == 0 || e.restingLocked() {
 		return nil, gate.None
 	}
 	pass, wait := e.gate.Begin(e.d.now())
@@ -196,7 +198,7 @@ const longestSleep = time.Minute
 // lookLocked starts a refill when something in the store is due and the window has room for a good part of it, or sets the timer for when
 // it will be due.
 func (e *endpoint) lookLocked() {
-	if !e.behind || e.stopped || e.refilling {
+	if !e.behind || e.restingLocked() || e.refilling {
 		return
 	}
 	now := e.d.micros()
@@ -225,12 +227,12 @@ func (e *endpoint) refill() {
 	defer func() { <-e.d.refills }()
 
 	e.mu.Lock()
-	from, now, stopped := e.cursor, e.d.micros(), e.stopped
+	from, now, resting := e.cursor, e.d.micros(), e.restingLocked()
 	e.behind = false // from here on, spill speaks of what the view below may not have
 	e.mu.Unlock()
 	var rest *place
 	var err error
-	if stopped {
+	if resting {
 		rest = &from
 	} else {
 		rest, err = e.load(from, now)
@@ -242,7 +244,7 @@ func (e *endpoint) refill() {
 		e.spillLocked(*rest)
 	}
 	e.refilling = false
-	moved := rest == nil || *rest != from || rest.due > now || len(e.gone) > 0
+	moved := rest == nil || *rest != from || rest.due > now || len(e.gone) > 0 || len(e.held) == 0
 	for _, p := range e.gone {
 		e.dropLocked(p)
 	}
@@ -251,7 +253,7 @@ func (e *endpoint) refill() {
 		e.d.storeFailed(err)
 		return
 	}
-	if moved { // else there was no room: what is held will look again when it is finished. (Not due any more: the wall clock was put back.)
+	if moved { // else there was no room: what is held will look again when it is finished. (Not due any more: the wall clock was put back. None held: it was disabled meanwhile, and enabled again.)
 		e.lookLocked()
 	}
 }
@@ -290,7 +292,7 @@ func (e *endpoint) take(p place, value []byte) bool {
 	if _, ok := e.held[p]; ok {
 		return true
 	}
-	if e.stopped || !e.reserveLocked(p, int64(len(value))) {
+	if e.restingLocked() || !e.reserveLocked(p, int64(len(value))) {
 		return false
 	}
 	delivery, err := ParseDelivery(append([]byte(nil), value...))
@@ -331,12 +333,15 @@ func (e *endpoint) ended(pass gate.Pass, o *attempt.Outcome) (*item, gate.Pass) 
 	if change.Turn == gate.Closes {
 		e.startLocked()
 	}
-	if !e.stopped {
+	if !e.restingLocked() {
 		e.d.sender.Tell(e.Target, change, o) // under the lock: closing is told after opening
 	}
 	e.mu.Unlock()
 	return it, pass
 }
+
+// restingLocked says that no attempt begins and nothing comes into memory: the endpoint is stopped, or disabled.
+func (e *endpoint) restingLocked() bool { return e.stopped || e.disabled != nil }
 
 // stop lets attempts under way end and begins no other. What is in memory is in the store too.
 func (e *endpoint) stop() {

@@ -3,7 +3,9 @@ package dispatch
 import (
 	"context"
 
+	"waypost/configs"
 	"waypost/sink/dispatch/attempt"
+	"waypost/sink/dispatch/operator"
 	"waypost/sink/internal/store"
 )
 
@@ -11,9 +13,10 @@ import (
 type State struct {
 	*attempt.Target
 	Health
-	Pending   int64  // deliveries in the store: due, under way, or waiting for another attempt
-	OldestDue uint64 // microseconds since 1970; 0: none is pending
-	Dead      int64  // dead letters
+	Pending   int64           // deliveries in the store: due, under way, or waiting for another attempt
+	OldestDue uint64          // microseconds since 1970; 0: none is pending
+	Dead      int64           // dead letters
+	Disabled  *operator.Cause // nil: it is not
 }
 
 // States are all endpoints as they are now, in the order of the settings.
@@ -27,6 +30,7 @@ func (d *Dispatcher) States(ctx context.Context) ([]State, error) {
 	for _, e := range all {
 		states = append(states, State{
 			Target: e.taker.Load().Target, Health: e.pulse.now(), Pending: e.waiting(), OldestDue: e.oldestDue(), Dead: dead[owner{e.Tenant.Number, e.Config.ID}],
+			Disabled: e.isDisabled(),
 		})
 	}
 	return states, nil
@@ -49,6 +53,16 @@ func (d *Dispatcher) countDead(ctx context.Context) (map[owner]int64, error) {
 		dead[owner{tenant, endpoint}]++
 		return ctx.Err()
 	})
+}
+
+// Owners are the tenants that have an endpoint with this id.
+func (d *Dispatcher) Owners(id string) (all []*configs.Tenant) {
+	for _, e := range d.endpoints.Load().all {
+		if e.Config.ID == id && e.Tenant.Number != operator.Tenant {
+			all = append(all, e.Tenant)
+		}
+	}
+	return all
 }
 
 // Target is the endpoint of a tenant as attempts need it; nil: there is none.

@@ -18,6 +18,8 @@ type mark struct {
 	outcome  attempt.Outcome
 	again    uint64      // when to try again; 0: never
 	dead     *DeadLetter // nil: delivered, or again
+
+	order *order // in place of all that: what an operator wants of the endpoint
 }
 
 // attempt sends one delivery and hands on what came of it.
@@ -82,37 +84,54 @@ func (d *Dispatcher) write(marks []mark) {
 	}
 	b := d.store.NewBatch()
 	defer b.Close()
-	deads := 0
+	turns, err := d.appendMarks(b, marks)
+	if err == nil {
+		err = b.Commit(pebble.Sync)
+	}
+	if err == nil {
+		d.metrics.MarksBatch.Observe(float64(len(marks)))
+		err = d.addDead(marks)
+	}
+	if err != nil {
+		d.storeFailed(err)
+		answer(marks, err)
+		return
+	}
+	for i := range marks {
+		if marks[i].order == nil {
+			d.settled(&marks[i])
+		}
+	}
+	for i := range turns {
+		d.turned(&turns[i])
+	}
+	answer(marks, nil)
+}
+
+// appendMarks adds the marks to a batch, and what follows from them for their endpoints.
+func (d *Dispatcher) appendMarks(b *pebble.Batch, marks []mark) (turns []turn, err error) {
 	for i := range marks {
 		m := &marks[i]
-		if err := m.appendTo(b); err != nil {
-			d.storeFailed(err)
-			return
+		if m.order == nil {
+			if err := m.appendTo(b); err != nil {
+				return nil, err
+			}
+			m.endpoint.pulse.saw(&m.outcome, m.at)
 		}
-		m.endpoint.pulse.saw(&m.outcome, m.at)
-		if m.dead != nil {
-			deads++
+		if turns, err = d.appendTurn(b, turns, marks, i); err != nil {
+			return nil, err
 		}
 	}
 	for i := range marks {
 		if err := marks[i].endpoint.appendHealth(b); err != nil {
-			d.storeFailed(err)
-			return
+			return nil, err
 		}
 	}
-	if err := b.Commit(pebble.Sync); err != nil {
-		d.storeFailed(err)
-		return
-	}
-	d.metrics.MarksBatch.Observe(float64(len(marks)))
-	if err := d.addDead(deads); err != nil {
-		d.storeFailed(err)
-		return
-	}
-	for i := range marks {
-		d.settled(&marks[i])
-	}
+	return turns, nil
 }
+
+// ended says whether a delivery leaves the store with the mark, or becomes a dead letter.
+func (m *mark) ended() bool { return m.order == nil && m.again == 0 }
 
 func (d *Dispatcher) settled(m *mark) {
 	m.endpoint.finished(m.item.place)
@@ -146,10 +165,14 @@ func (m *mark) appendTo(b *pebble.Batch) error {
 }
 
 // addDead counts letters that were just written.
-func (d *Dispatcher) addDead(n int) error {
+func (d *Dispatcher) addDead(marks []mark) error {
 	d.letters.Lock()
 	defer d.letters.Unlock()
-	d.dead += int64(n)
+	for i := range marks {
+		if marks[i].dead != nil {
+			d.dead++
+		}
+	}
 	d.metrics.Deads.Set(float64(d.dead))
 	return d.trimDead()
 }

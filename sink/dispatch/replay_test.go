@@ -39,8 +39,8 @@ func parseID(t *testing.T, text string) event.ID {
 
 // Dead letters are sent again under their ids, those asked for and no others, and are letters no more.
 func TestReplayDeadLetters(t *testing.T) {
-	rc, mended := switched(t, http.StatusGone)
-	h := start(t, fresh(), usual(), endpointTo("a", rc.URL, "standard"))
+	rc, mended := switched(t, http.StatusForbidden)
+	h := start(t, fresh(), usual(), endpointTo("a", rc.URL, "postmark"))
 	defer h.stop()
 	ids := h.add(7)
 	h.settle()
@@ -62,7 +62,7 @@ func TestReplayDeadLetters(t *testing.T) {
 	}
 	mended.Store(true)
 	one := h.replay(ReplayQuery{Dead: true, WebhookIDs: map[event.ID]bool{first: true}, Types: map[event.Type]bool{event.Clicked: true}})
-	if len(one) != 1 || one[0].WebhookID != ids[0] || one[0].Status != 410 || one[0].Attempts != 1 || one[0].GivenUp == nil || one[0].Was != "dead" {
+	if len(one) != 1 || one[0].WebhookID != ids[0] || one[0].Status != 403 || one[0].Attempts != 1 || one[0].GivenUp == nil || one[0].Was != "dead" {
 		t.Fatalf("%+v", one)
 	}
 	h.settle()
@@ -82,7 +82,7 @@ func TestReplayDeadLetters(t *testing.T) {
 		}
 	}
 	states, err := h.States(t.Context())
-	if err != nil || len(states) != 1 || states[0].Dead != 0 || states[0].Pending != 0 || states[0].FailingSince != 0 || states[0].LastSuccess == 0 || states[0].Status != 410 {
+	if err != nil || len(states) != 1 || states[0].Dead != 0 || states[0].Pending != 0 || states[0].FailingSince != 0 || states[0].LastSuccess == 0 || states[0].Status != 403 {
 		t.Errorf("%+v, %v", states, err)
 	}
 }

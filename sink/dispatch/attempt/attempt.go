@@ -28,6 +28,7 @@ type Outcome struct {
 	Took    time.Duration
 	Type    event.Type // of the event; "" where the event is not readable
 	Message []byte     // the mail's id, as the event has it; points into the document
+	Gone    bool       // the receiver wants no other delivery either
 	Cut     bool       // by the end of the context: as if it had not been made; the rest means nothing
 
 	Word string        // what follows: one of the words below
@@ -57,12 +58,16 @@ type Sender struct {
 	log      *slog.Logger
 	now      func() time.Time
 	givenUp  throttle.Every
-	breakers breakers
+	failing  *named // with an open breaker
+	disabled *named
 }
 
 // NewSender prepares the client that all endpoints share. now is the clock.
 func NewSender(s configs.Dispatch, m *metrics.Set, log *slog.Logger, now func() time.Time) *Sender {
-	return &Sender{settings: s, client: newClient(s), metrics: m, log: log, now: now, breakers: breakers{open: map[*Target]bool{}}}
+	return &Sender{
+		settings: s, client: newClient(s), metrics: m, log: log, now: now,
+		failing: newNamed(m.BreakersOpen, m.EndpointFailing), disabled: newNamed(m.EndpointsDisabled, m.EndpointDisabled),
+	}
 }
 
 // Close gives up the connections that are kept.
@@ -95,8 +100,8 @@ func (s *Sender) Attempt(ctx context.Context, t *Target, d Delivery) Outcome {
 	case o.Word == Unsendable:
 	case o.verdict == formats.Delivered:
 		o.Word = Delivered
-	case o.verdict == formats.Stop:
-		o.Word = Stopped
+	case o.verdict == formats.Stop, o.verdict == formats.Gone:
+		o.Word, o.Gone = Stopped, o.verdict == formats.Gone
 	default:
 		var ok bool
 		if o.Wait, ok = s.wait(message.waits, d.Attempts, o.retryAfter); ok {

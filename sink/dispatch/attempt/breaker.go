@@ -4,6 +4,9 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"waypost/configs"
 	"waypost/sink/dispatch/gate"
@@ -36,11 +39,44 @@ func (o *Outcome) Result() gate.Result {
 // mostNamed bounds the endpoints that the metrics name: behind a broken network all of them fail.
 const mostNamed = 100
 
-// breakers are the endpoints whose breakers are open.
-type breakers struct {
-	mu   sync.Mutex
-	open map[*Target]bool // true: the metrics name it
-	n    int              // that are named
+// named are the endpoints that are in some state. The metrics count them, and name the first.
+type named struct {
+	count prometheus.Gauge
+	since *prometheus.GaugeVec
+
+	mu sync.Mutex
+	is map[*Target]bool // true: the metrics name it
+	n  int              // that are named
+}
+
+func newNamed(count prometheus.Gauge, since *prometheus.GaugeVec) *named {
+	return &named{count: count, since: since, is: map[*Target]bool{}}
+}
+
+func (s *named) add(t *Target, since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, is := s.is[t]; !is {
+		s.is[t] = s.n < mostNamed
+		if s.is[t] {
+			s.n++
+		}
+	}
+	if s.is[t] {
+		s.since.WithLabelValues(t.labels()...).Set(float64(since.UnixMilli()) / 1000)
+	}
+	s.count.Set(float64(len(s.is)))
+}
+
+func (s *named) remove(t *Target) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.is[t] {
+		s.n--
+		s.since.DeleteLabelValues(t.labels()...)
+	}
+	delete(s.is, t)
+	s.count.Set(float64(len(s.is)))
 }
 
 // Tell says in log and metrics that an endpoint's breaker opened or closed, and why. o is the attempt that did it.
@@ -48,41 +84,30 @@ func (s *Sender) Tell(t *Target, c gate.Change, o *Outcome) {
 	switch c.Turn {
 	case gate.Stays:
 	case gate.Opens:
-		s.opened(t, c)
+		s.failing.add(t, c.Since)
 		s.log.Warn("endpoint fails: its deliveries wait, and one attempt at a time finds out whether it works again", "tenant", t.Tenant.Number, "endpoint", t.Config.ID,
 			"failures", c.Failures, "since", c.Since.UTC(), "status", o.Status, "reason", o.logReason())
 	case gate.Closes:
-		s.Forget(t)
+		s.failing.remove(t)
 		s.log.Info("endpoint works again: its deliveries follow", "tenant", t.Tenant.Number, "endpoint", t.Config.ID,
 			"failures", c.Failures, "since", c.Since.UTC(), "status", o.Status)
 	}
 }
 
-func (s *Sender) opened(t *Target, c gate.Change) {
-	b := &s.breakers
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	named := b.n < mostNamed
-	if named {
-		b.n++
-		s.metrics.EndpointFailing.WithLabelValues(t.labels()...).Set(float64(c.Since.UnixMilli()) / 1000)
-	}
-	b.open[t] = named
-	s.metrics.BreakersOpen.Set(float64(len(b.open)))
+// Forget takes an endpoint out of the metrics of those that fail and of those that are disabled: it works, or is no more.
+func (s *Sender) Forget(t *Target) {
+	s.failing.remove(t)
+	s.disabled.remove(t)
 }
 
-// Forget takes an endpoint out of the metrics of those that fail: it works, or is no more.
-func (s *Sender) Forget(t *Target) {
-	b := &s.breakers
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.open[t] {
-		b.n--
-		s.metrics.EndpointFailing.DeleteLabelValues(t.labels()...)
-	}
-	delete(b.open, t)
-	s.metrics.BreakersOpen.Set(float64(len(b.open)))
+// Disabled says in the metrics that an endpoint gets no attempts, not even probes. Enabled ends that.
+func (s *Sender) Disabled(t *Target, at time.Time) {
+	s.failing.remove(t)
+	s.disabled.add(t, at)
 }
+
+// Enabled says in the metrics that an endpoint gets attempts again.
+func (s *Sender) Enabled(t *Target) { s.disabled.remove(t) }
 
 func (t *Target) labels() []string {
 	return []string{strconv.FormatUint(uint64(t.Tenant.Number), 10), t.Config.ID}

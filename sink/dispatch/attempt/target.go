@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"waypost/configs"
@@ -40,6 +42,31 @@ func NewTarget(tenant *configs.Tenant, c configs.Endpoint) (*Target, error) {
 		}
 	}
 	return t, nil
+}
+
+// DisableAfter is for how long all attempts at the endpoint may fail before it gets none; 0: for ever.
+func (t *Target) DisableAfter(s configs.Dispatch) time.Duration {
+	if t.Config.DisableAfter != 0 {
+		return max(t.Config.DisableAfter, 0)
+	}
+	return max(s.DisableAfter, 0)
+}
+
+// ShownURL is the endpoint's URL without its user, password and query, which may be secrets.
+func (t *Target) ShownURL() string {
+	u, err := url.Parse(t.Config.URL)
+	if err != nil {
+		return "***"
+	}
+	named := u.User != nil
+	if u.User = nil; u.RawQuery != "" {
+		u.RawQuery = "***"
+	}
+	u.Fragment = ""
+	if named {
+		return strings.Replace(u.String(), "//", "//***@", 1)
+	}
+	return u.String()
 }
 
 // Takes says whether the endpoint's format has a document for events of a type, and counts what it has none for.

@@ -23,6 +23,7 @@ const (
 	Delivered Verdict = iota // done
 	Retry                    // try again when the schedule says so
 	Stop                     // the receiver wants no further attempt
+	Gone                     // and no other delivery either
 )
 
 // Input is what a document is made of. All of it stays the same over the attempts of a delivery, and so do the document's bytes.

@@ -119,7 +119,7 @@ func TestHeaders(t *testing.T) {
 
 func TestVerdicts(t *testing.T) {
 	for name, want := range map[string]map[int]Verdict{
-		"standard":   {199: Retry, 200: Delivered, 204: Delivered, 299: Delivered, 302: Retry, 403: Retry, 410: Stop, 429: Retry, 500: Retry},
+		"standard":   {199: Retry, 200: Delivered, 204: Delivered, 299: Delivered, 302: Retry, 403: Retry, 410: Gone, 429: Retry, 500: Retry},
 		"postmark":   {200: Delivered, 201: Retry, 204: Retry, 301: Retry, 403: Stop, 410: Retry, 500: Retry},
 		"maileroo":   {199: Retry, 200: Delivered, 204: Delivered, 302: Retry, 403: Retry, 410: Retry, 500: Retry},
 		"nexomailer": {199: Retry, 200: Delivered, 204: Delivered, 302: Retry, 403: Retry, 410: Retry, 500: Retry},

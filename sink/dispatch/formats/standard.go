@@ -30,10 +30,10 @@ func (Standard) SetHeaders(h http.Header, _ string, _ []byte) {
 	h.Set("Content-Type", "application/cloudevents+json; charset=utf-8")
 }
 
-// Judge takes any 2xx as success; 410 says that the receiver is gone.
+// Judge takes any 2xx as success; 410 says that the receiver is gone for good.
 func (Standard) Judge(status int) Verdict {
 	if status == http.StatusGone {
-		return Stop
+		return Gone
 	}
 	return anySuccess(status)
 }

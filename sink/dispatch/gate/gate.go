@@ -171,6 +171,11 @@ func (g *Gate) End(now time.Time, pass Pass, r Result) Change {
 	return Change{}
 }
 
+// Reset forgets all failures and closes the breaker. Passes that are out stay out.
+func (g *Gate) Reset() {
+	g.failures, g.open, g.pause, g.closed = 0, false, 0, time.Time{}
+}
+
 func (g *Gate) worked(now time.Time) Change {
 	change := Change{Failures: g.failures, Since: g.since}
 	g.failures = 0

@@ -1,10 +1,8 @@
 package hooks
 
 import (
-	"math"
 	"net/http"
 	"strings"
-	"time"
 
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
@@ -36,8 +34,6 @@ type TestResult struct {
 	Answer    string     `json:"answer,omitempty"` // its first bytes
 }
 
-const maxAnswer = 255 // as in the log of attempts
-
 func (a *API) test(r *http.Request) (any, error) {
 	var request TestRequest
 	if err := body(r, &request); err != nil {
@@ -58,20 +54,14 @@ func (a *API) test(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	sender := a.sender()
-	defer sender.Close()
+	results, err := samples.Send(r.Context(), a.Settings, target, wanted)
+	if err != nil {
+		return nil, err
+	}
 	answer := TestAnswer{target.Format.Name(), []TestResult{}}
-	for _, t := range wanted {
-		if err := r.Context().Err(); err != nil {
-			return nil, err
-		}
-		now := time.Now()
-		e := samples.Event(t, target.Tenant, now)
-		// So many attempts have been made that no other follows.
-		o := sender.Attempt(r.Context(), target, attempt.Delivery{ID: e.ID, Attempts: math.MaxUint16, Created: now, Document: event.AppendDocument(nil, &e)})
+	for _, s := range results {
 		answer.Samples = append(answer.Samples, TestResult{
-			Type: t, WebhookID: e.ID.String(), Delivered: o.Word == attempt.Delivered, Status: o.Status, Reason: o.Reason,
-			TookMS: float64(o.Took.Microseconds()) / 1000, Answer: string(o.Answer[:min(len(o.Answer), maxAnswer)]),
+			Type: s.Type, WebhookID: s.ID.String(), Delivered: s.Delivered, Status: s.Status, Reason: s.Reason, TookMS: float64(s.Took.Microseconds()) / 1000, Answer: s.Answer,
 		})
 	}
 	return answer, nil
@@ -83,12 +73,7 @@ func (a *API) testTypes(target *attempt.Target, names []string) ([]event.Type, e
 	if err != nil {
 		return nil, err
 	}
-	var has []event.Type
-	for _, t := range samples.Types() {
-		if target.Format.Has(t) {
-			has = append(has, t)
-		}
-	}
+	has := samples.Of(target)
 	for _, t := range asked {
 		if !target.Format.Has(t) {
 			var names []string

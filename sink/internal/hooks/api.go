@@ -4,6 +4,8 @@
 //	GET  /hooks/attempts   the log of attempts, the newest first, in pages
 //	POST /hooks/test       sends samples to an endpoint
 //	POST /hooks/replay     sends dead letters, or what waits, again now
+//	POST /hooks/disable    ends attempts at an endpoint; what it would be told is kept
+//	POST /hooks/enable     begins them again
 //
 // A fault is answered as {"error": "..."}. Nothing here asks who comes, like everything on that listener; what changes something wants a body of type
 // application/json, which no page in an operator's browser can send to another host unasked.
@@ -18,14 +20,12 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"time"
 
 	"waypost/configs"
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/attempt"
 	"waypost/sink/internal/jsonbody"
-	"waypost/sink/internal/metrics"
 )
 
 // API answers operators.
@@ -52,8 +52,10 @@ func (a *API) Register(handle func(pattern string, h http.Handler)) {
 	handle("/hooks/attempts", a.route(http.MethodGet, a.attempts))
 	handle("/hooks/test", a.route(http.MethodPost, a.test))
 	handle("/hooks/replay", a.route(http.MethodPost, a.replay))
+	handle("/hooks/disable", a.route(http.MethodPost, func(r *http.Request) (any, error) { return a.turn(r, true) }))
+	handle("/hooks/enable", a.route(http.MethodPost, func(r *http.Request) (any, error) { return a.turn(r, false) }))
 	handle("/hooks/", a.route("", func(*http.Request) (any, error) {
-		return nil, &Fault{http.StatusNotFound, "there is no such path; there are /hooks, /hooks/attempts, /hooks/test and /hooks/replay"}
+		return nil, &Fault{http.StatusNotFound, "there is no such path; there are /hooks, /hooks/attempts, /hooks/test, /hooks/replay, /hooks/disable and /hooks/enable"}
 	}))
 }
 
@@ -172,9 +174,4 @@ func types(names []string) (all []event.Type, err error) {
 		all = append(all, t)
 	}
 	return all, nil
-}
-
-// sender makes attempts that nobody counts.
-func (a *API) sender() *attempt.Sender {
-	return attempt.NewSender(a.Settings, metrics.Discard(), slog.New(slog.DiscardHandler), time.Now)
 }

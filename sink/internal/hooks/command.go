@@ -13,6 +13,8 @@ type Command struct {
 	List     listCommand     `cmd:"" help:"Each endpoint: what is due to it, its dead letters, whether it fails, why and since when."`
 	Attempts attemptsCommand `cmd:"" help:"What came of each attempt, the newest first."`
 	Test     testCommand     `cmd:"" help:"Send a sample of each type of event that the endpoint's format knows, once, and show what it answers."`
+	Disable  disableCommand  `cmd:"" help:"End attempts at an endpoint, also over restarts, until it is enabled. What it would be told is kept."`
+	Enable   enableCommand   `cmd:"" help:"Begin attempts at an endpoint again, with what was kept."`
 	Replay   replayCommand   `cmd:"" help:"Send dead letters, or what waits, again now, under their old ids and with their schedule from the beginning."`
 }
 

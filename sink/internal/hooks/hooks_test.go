@@ -189,7 +189,7 @@ func TestOperatorsCommands(t *testing.T) {
 	}
 	s.click()
 	out, err = s.run("list")
-	s.expect(out, err, "ok", "fails since", ": 410", "refused: 10.0.0.1 is ")
+	s.expect(out, err, "ok", "disabled since", ": it is gone, last 410", "fails since", "refused: 10.0.0.1 is ")
 	out, err = s.run("attempts", "--outcome", "failed", "--endpoint", "sick", "--tenant", "demo", "--since", "1h", "--limit", "5")
 	s.expect(out, err, "0000000000000abc-0000000000000001", "stopped", "410", `"no such \x1b[31mhook"`)
 	if strings.Contains(out, "well") {
@@ -219,6 +219,8 @@ func TestOperatorsCommands(t *testing.T) {
 
 	out, err = s.run("replay", "--list")
 	s.expect(out, err, "dead", "2 deliveries would be sent again")
+	out, err = s.run("enable", "sick")
+	s.expect(out, err, "sick of demo is now enabled: 0 deliveries follow")
 	out, err = s.run("replay", "--endpoint", "sick", "--type", "clicked", "--id", "0000000000000abc-0000000000000001")
 	s.expect(out, err, "1 delivery will be sent again")
 	s.attempts(4)
@@ -232,6 +234,24 @@ func TestOperatorsCommands(t *testing.T) {
 	if _, err = s.run("list", "--admin", gone.URL); err == nil || !strings.Contains(err.Error(), gone.Listener.Addr().String()) {
 		t.Error(err)
 	}
+}
+
+// An operator disables an endpoint and enables it again, each durably and once.
+func TestDisableAndEnable(t *testing.T) {
+	s := start(t)
+	out, err := s.run("disable", "well", "--reason", "moves \u2028today")
+	s.expect(out, err, "well of demo is now disabled: 0 deliveries are kept\n")
+	out, err = s.run("disable", "well", "--tenant", "1")
+	s.expect(out, err, "well of demo was already disabled: 0 deliveries are kept\n")
+	out, err = s.run("list")
+	s.expect(out, err, "disabled since", `"moves \u2028today"`)
+	out, err = s.run("list", "--json")
+	s.expect(out, err, `"why":"asked"`)
+	out, err = s.run("enable", "well", "--json")
+	s.expect(out, err, `{"tenant":1,"tenant_name":"demo","endpoint":"well","changed":true,"pending":0}`)
+	out, err = s.run("enable", "well")
+	s.expect(out, err, "well of demo was already enabled: 0 deliveries follow\n")
+	s.click()
 }
 
 // Each wrong question is told what was wrong, what is allowed.
@@ -261,6 +281,15 @@ func TestFaults(t *testing.T) {
 		{"POST", "/hooks/test", asJSON, `{"tenant":"demo","endpoint":"x"}`, 404, "endpoint = x"},
 		{"POST", "/hooks/test", asJSON, `{"tenant":"demo","endpoint":"well","types":["x"]}`, 400, "must be one of sent, delivered"},
 		{"POST", "/hooks/test", asJSON, `{"nonsense":1}`, 400, "nonsense"},
+		{"POST", "/hooks/disable", asJSON, "{}", 400, "endpoint must be set"},
+		{"POST", "/hooks/disable", asJSON, `{"endpoint":"x"}`, 404, "no tenant has such an endpoint"},
+		{"POST", "/hooks/disable", asJSON, `{"endpoint":"operator"}`, 404, "no tenant has such an endpoint"},
+		{"POST", "/hooks/disable", asJSON, `{"tenant":"demo","endpoint":"x"}`, 404, "tenant 1 has no such endpoint"},
+		{"POST", "/hooks/disable", asJSON, `{"tenant":"0","endpoint":"operator"}`, 404, "tenant = 0"},
+		{"POST", "/hooks/disable", asJSON, `{"endpoint":"well","reason":"\n"}`, 400, "without control characters"},
+		{"POST", "/hooks/enable", asJSON, `{"endpoint":"well","reason":"x"}`, 400, "reason: must not be set"},
+		{"POST", "/hooks/enable", "text/plain", `{"endpoint":"well"}`, 415, "must be application/json"},
+		{"GET", "/hooks/enable", "", "", 405, "allowed is POST"},
 		{"POST", "/hooks/replay", asJSON, `{}{}`, 400, "one JSON object"},
 		{"POST", "/hooks/replay", asJSON, `{"which":"x"}`, 400, "must be dead, waiting or all"},
 		{"POST", "/hooks/replay", asJSON, `{"tenant":"demo","endpoint":"x"}`, 404, "endpoint = x"},
@@ -289,6 +318,9 @@ func TestWithKafka(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 	if status, body := s.ask("POST", "/hooks/test", "application/json", `{"tenant":"1","endpoint":"refused","types":["opened"]}`); status != 200 || !strings.Contains(body, `"delivered":false,"reason":"refused: `) {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, body := s.ask("POST", "/hooks/disable", "application/json", `{"endpoint":"refused"}`); status != 501 || !strings.Contains(body, "with Kafka") {
 		t.Errorf("%d %s", status, body)
 	}
 	api.Close()

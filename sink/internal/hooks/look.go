@@ -12,6 +12,7 @@ import (
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/attempt"
+	"waypost/sink/dispatch/operator"
 )
 
 // Endpoint is one entry of the answer of GET /hooks. What has not happened is missing.
@@ -26,7 +27,10 @@ type Endpoint struct {
 	DeadLetters  int64      `json:"dead_letters"`
 	LastSuccess  *time.Time `json:"last_success,omitempty"`
 	LastFailure  *Failure   `json:"last_failure,omitempty"`
-	FailingSince *time.Time `json:"failing_since,omitempty"` // the first failure since the last success
+	FailingSince *time.Time `json:"failing_since,omitempty"` // the first failure since the last success, or since it was enabled
+	Failures     uint32     `json:"failures,omitempty"`      // since then
+
+	Disabled *operator.Cause `json:"disabled,omitempty"` // it gets no attempts
 }
 
 // Failure is an attempt that did not deliver.
@@ -57,9 +61,10 @@ func (a *API) list(r *http.Request) (any, error) {
 	for i := range states {
 		s := &states[i]
 		e := Endpoint{
-			Tenant: s.Tenant.Number, TenantName: s.Tenant.Name, ID: s.Config.ID, URL: masked(s.Config.URL), Format: s.Format.Name(),
+			Tenant: s.Tenant.Number, TenantName: s.Tenant.Name, ID: s.Config.ID, URL: s.ShownURL(), Format: s.Format.Name(),
 			Pending: s.Pending, OldestDue: moment(s.OldestDue), DeadLetters: s.Dead,
-			LastSuccess: moment(s.LastSuccess), FailingSince: moment(s.FailingSince),
+			LastSuccess: moment(s.LastSuccess), FailingSince: moment(s.FailingSince), Failures: s.Failures,
+			Disabled: s.Disabled,
 		}
 		if at := moment(s.LastFailure); at != nil {
 			e.LastFailure = &Failure{*at, s.Status, s.Reason}
@@ -67,23 +72,6 @@ func (a *API) list(r *http.Request) (any, error) {
 		all.Endpoints = append(all.Endpoints, e)
 	}
 	return all, nil
-}
-
-// masked is a URL without its user, password and query, which may be secrets.
-func masked(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return "***"
-	}
-	named := u.User != nil
-	if u.User = nil; u.RawQuery != "" {
-		u.RawQuery = "***"
-	}
-	u.Fragment = ""
-	if named {
-		return strings.Replace(u.String(), "//", "//***@", 1)
-	}
-	return u.String()
 }
 
 func moment(micros uint64) *time.Time {

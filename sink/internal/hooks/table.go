@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -31,13 +32,15 @@ func printEndpoints(out io.Writer, all []Endpoint) error {
 		e := &all[i]
 		state := "no attempt yet"
 		switch {
+		case e.Disabled != nil:
+			state = "disabled since " + seconds(&e.Disabled.At) + ": " + whyDisabled(e)
 		case e.FailingSince != nil && e.LastFailure != nil:
 			state = fmt.Sprintf("fails since %s: %s", seconds(e.FailingSince), why(e.LastFailure.Status, e.LastFailure.Reason))
 		case e.LastSuccess != nil:
 			state = "ok"
 		}
 		rows = append(rows, []string{
-			e.TenantName, e.ID, e.Format, strconv.FormatInt(e.Pending, 10), seconds(e.OldestDue), strconv.FormatInt(e.DeadLetters, 10), seconds(e.LastSuccess), state, e.URL,
+			cmp.Or(e.TenantName, "-"), e.ID, e.Format, strconv.FormatInt(e.Pending, 10), seconds(e.OldestDue), strconv.FormatInt(e.DeadLetters, 10), seconds(e.LastSuccess), state, e.URL,
 		})
 	}
 	return table(out, "TENANT\tENDPOINT\tFORMAT\tPENDING\tOLDEST DUE\tDEAD\tLAST SUCCESS\tSTATE\tURL", rows)

@@ -53,10 +53,12 @@ var Table = []Metric{
 	{Name: "waypost_sink_delivery_answer_seconds", Type: Histogram, Help: "Time from sending a webhook to its answer or failure.", Labels: []string{"format"}, Buckets: answerBuckets},
 	{Name: "waypost_sink_deliveries_pending", Type: Gauge, Help: "Deliveries in the store: due, under way, or waiting for another attempt."},
 	{Name: "waypost_sink_deliveries_in_memory", Type: Gauge, Help: "Deliveries held in memory by all endpoints."},
-	{Name: "waypost_sink_delivery_oldest_due_seconds", Type: Gauge, Help: "How long the oldest delivery whose time has come has been waiting."},
+	{Name: "waypost_sink_delivery_oldest_due_seconds", Type: Gauge, Help: "How long the oldest delivery whose time has come has been waiting, but for those of disabled endpoints."},
 	{Name: "waypost_sink_deliveries_orphaned", Type: Gauge, Help: "Deliveries for endpoints that are not there any more: kept, not sent."},
 	{Name: "waypost_sink_breakers_open", Type: Gauge, Help: "Endpoints that fail and get probes only."},
 	{Name: "waypost_sink_endpoint_failing", Type: Gauge, Help: "Since when an endpoint with an open breaker fails, in Unix seconds; the first 100 of them, and no other endpoint.", Labels: []string{"tenant", "endpoint"}},
+	{Name: "waypost_sink_endpoints_disabled", Type: Gauge, Help: "Endpoints that get no attempts until they are enabled."},
+	{Name: "waypost_sink_endpoint_disabled", Type: Gauge, Help: "Since when an endpoint is disabled, in Unix seconds; the first 100 of them, and no other endpoint.", Labels: []string{"tenant", "endpoint"}},
 	{Name: "waypost_sink_dead_letters", Type: Gauge, Help: "Deliveries given up and kept."},
 	{Name: "waypost_sink_dead_letters_dropped_total", Type: Counter, Help: "Dead letters removed, oldest first, because there were too many."},
 	{Name: "waypost_sink_marks_batch_records", Type: Histogram, Help: "Finished attempts written to the store together.", Buckets: batchBuckets},
@@ -93,6 +95,8 @@ type Set struct {
 	Pending, InMemory, OldestDue, Orphaned, Deads prometheus.Gauge
 	BreakersOpen                                  prometheus.Gauge
 	EndpointFailing                               *prometheus.GaugeVec
+	EndpointsDisabled                             prometheus.Gauge
+	EndpointDisabled                              *prometheus.GaugeVec
 	DeadsDropped                                  prometheus.Counter
 	MarksBatch                                    prometheus.Histogram
 	StoreBytes, AttemptLogBytes                   prometheus.Gauge
@@ -140,6 +144,8 @@ func New(r prometheus.Registerer) *Set {
 		AttemptLogBytes:   b.gauges("waypost_sink_attempt_log_bytes").WithLabelValues(),
 		AttemptLogDropped: b.counters("waypost_sink_attempt_log_dropped_total").WithLabelValues(),
 		EndpointFailing:   b.gauges("waypost_sink_endpoint_failing"),
+		EndpointsDisabled: b.gauges("waypost_sink_endpoints_disabled").WithLabelValues(),
+		EndpointDisabled:  b.gauges("waypost_sink_endpoint_disabled"),
 
 		LagRecords:     b.gauges("waypost_sink_lag_records"),
 		Partitions:     b.gauges("waypost_sink_kafka_partitions").WithLabelValues(),

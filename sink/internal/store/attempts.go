@@ -48,3 +48,8 @@ func AttemptsFrom(at uint64) []byte { return binary.BigEndian.AppendUint64([]byt
 func HealthKey(tenant uint32, endpoint string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{healthSpace}, tenant), endpoint...)
 }
+
+// DisabledKey is the key of an endpoint that gets no attempts.
+func DisabledKey(tenant uint32, endpoint string) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{disabledSpace}, tenant), endpoint...)
+}

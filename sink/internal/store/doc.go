@@ -21,6 +21,7 @@
 //	dead         'x' given up u64, tenant u32, n u8, endpoint id (n bytes), run u64, sequence u64 -> a delivery and why
 //	attempt      'a' ended u64, tenant u32, n u8, endpoint id (n bytes), run u64, sequence u64, number u16 -> what came of it (package dispatch)
 //	health       'h' tenant u32, endpoint id                 -> the endpoint's last success and failures (package dispatch)
+//	disabled     'e' tenant u32, endpoint id                 -> u8 (1), JSON: since when and why the endpoint gets no attempts (package dispatch); none: it gets them
 //	webhook      'w' tenant u32, number u32                  -> u8 (1), JSON: a webhook in Postmark's form, with its password (package api)
 //	last webhook 'l'                                         -> u32, the highest number that a webhook ever had
 //
@@ -30,7 +31,7 @@
 //
 // The webhooks' API writes its own keys only, each change in a synced batch, under a lock of its own. Beside it two goroutines write: ingest (unique,
 // floor, position, due: one batch, synced, before anything of it is sent) and dispatch (due, dead, attempt,
-// health: marks, synced at least every 50 ms). They touch no key at the same time: dispatch removes or moves a due delivery only after ingest's batch is
+// health, disabled: marks, synced at least every 50 ms). They touch no key at the same time: dispatch removes or moves a due delivery only after ingest's batch is
 // on disk. Rejected: one store each, which cannot make "decided" and "due" one step.
 //
 // A third one takes the oldest attempts away, in ranges and without a sync: the log of attempts is in the order of time for that, and is searched by

@@ -13,6 +13,7 @@ import (
 const (
 	attemptSpace  = 'a'
 	deadSpace     = 'x'
+	disabledSpace = 'e'
 	dueSpace      = 'd'
 	floorSpace    = 'f'
 	healthSpace   = 'h'
@@ -250,6 +251,7 @@ const (
 	Deads     Space = deadSpace
 	Attempts  Space = attemptSpace
 	Webhooks  Space = webhookSpace
+	Disableds Space = disabledSpace
 )
 
 // Range is the range of the keys of a space.
