@@ -126,7 +126,7 @@ func (s *service) openAPI(book *api.Book, d api.Dispatcher) (err error) {
 		return nil
 	}
 	s.api, err = api.Start(cfg.API.Listen, api.Options{
-		Book: book, Tenants: s.p.tenants, Dispatcher: d, Rules: cfg.Dispatch.Outbound(), Logger: s.log,
+		Book: book, Tenants: s.p.tenants, Dispatcher: d, Rules: cfg.Dispatch.Outbound(), Settings: cfg.Dispatch, Logger: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("api: %w", err)

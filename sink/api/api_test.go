@@ -2,11 +2,13 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -298,6 +300,59 @@ func TestRefusals(t *testing.T) {
 	h.board.ended = true
 	h.board.mu.Unlock()
 	h.want(tokenOne, "PUT", "/webhooks/1", `{}`, 503, "the sink is ending")
+}
+
+// A test sends a sample of each type that triggers the webhook, under the rules of any other, and answers with what came back.
+func TestSamples(t *testing.T) {
+	h := start(t)
+	var got []string
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if got = append(got, string(body)); len(got) == 2 {
+			w.WriteHeader(http.StatusTeapot)
+			_, _ = io.WriteString(w, strings.Repeat("short and stout ", 100))
+		}
+	}))
+	defer receiver.Close()
+	h.Rules.Allow, h.Settings.Allow = outbound.ThisMachine(), outbound.ThisMachine()
+	h.want(tokenOne, "POST", "/webhooks", `{"Url":"`+receiver.URL+`","MessageStream":"broadcast","Triggers":{"Click":{"Enabled":true},"Bounce":{"Enabled":true}}}`, 200, `"ID":1,`)
+	code, text := h.do(tokenOne, "POST", "/webhooks/1/test", "")
+	var answer testAnswer
+	if err := json.Unmarshal([]byte(text), &answer); code != 200 || err != nil || answer.ID != 1 || len(answer.Samples) != 3 {
+		t.Fatalf("%d %s %v", code, text, err)
+	}
+	for i, s := range answer.Samples {
+		want := sample{Type: []event.Type{event.Clicked, event.Deferred, event.Bounced}[i], Delivered: i != 1, Status: 200}
+		if i == 1 {
+			want.Status, want.Answer = http.StatusTeapot, strings.Repeat("short and stout ", 100)[:255]
+		}
+		if s.TookMs <= 0 || len(s.WebhookID) != event.IDBytes {
+			t.Errorf("%+v", s)
+		}
+		s.TookMs, s.WebhookID = 0, ""
+		if s != want {
+			t.Errorf("%+v, want %+v", s, want)
+		}
+		if !strings.Contains(got[i], `"MessageStream":"broadcast"`) {
+			t.Errorf("%s", got[i])
+		}
+	}
+
+	h.Settings.Allow = nil // as the dispatcher, which judges at the moment of connecting
+	h.want(tokenOne, "POST", "/webhooks/1/test", "", 200, `"Type":"email.clicked","WebhookID":"`)
+	h.want(tokenOne, "POST", "/webhooks/1/test", "", 200, `"Delivered":false,"Status":0,"Reason":"refused: 127.0.0.1 is loopback`)
+	h.want(tokenOne, "POST", "/webhooks", `{"Url":"https://a.example.com/"}`, 200, `"ID":2,`)
+	h.want(tokenOne, "POST", "/webhooks/2/test", "", 200, `{"ID":2,"Samples":[]}`)
+	h.want(tokenTwo, "POST", "/webhooks/1/test", "", 404, "there is no webhook 1")
+	h.want("", "POST", "/webhooks/1/test", "", 401, "")
+	h.want(tokenOne, "GET", "/webhooks/1/test", "", 405, "allowed are POST")
+	h.want(tokenOne, "POST", "/webhooks/x/test", "", 404, "there is no webhook x")
+	h.want(tokenOne, "POST", "/webhooks//test", "", 404, "no such path")
+	if len(got) != 3 {
+		t.Errorf("%d requests", len(got))
+	}
+	h.tests.begin(1)
+	h.want(tokenOne, "POST", "/webhooks/1/test", "", 429, "one test at a time")
 }
 
 // What PUT does not name stays.

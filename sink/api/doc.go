@@ -5,6 +5,7 @@
 //	GET    /webhooks/ID
 //	PUT    /webhooks/ID                  changes what the body names
 //	DELETE /webhooks/ID
+//	POST   /webhooks/ID/test             sends samples to it
 //
 // The header X-Postmark-Server-Token says whose they are. A change is answered when it is durable and in force: an event that is decided after the answer sees it.
 //

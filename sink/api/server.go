@@ -43,6 +43,7 @@ type Options struct {
 	Tenants    *configs.Tenants
 	Dispatcher Dispatcher
 	Rules      *outbound.Rules
+	Settings   configs.Dispatch // of samples
 	Logger     *slog.Logger
 }
 
@@ -53,6 +54,7 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	served   chan struct{}
+	tests    tests
 }
 
 // token is kept as its hash, so that comparing takes the same time for each length.
@@ -150,12 +152,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) (any, error) {
 	rest, ok := strings.CutPrefix(r.URL.Path, "/webhooks")
 	number, isOne := strings.CutPrefix(rest, "/")
-	if !ok || rest != "" && !isOne {
-		return nil, refuse(http.StatusNotFound, "no such path; there are /webhooks and /webhooks/ID")
+	number, isTest := strings.CutSuffix(number, "/test")
+	if !ok || rest != "" && !isOne || isTest && number == "" {
+		return nil, refuse(http.StatusNotFound, "no such path; there are /webhooks, /webhooks/ID and /webhooks/ID/test")
 	}
 	tenant := s.tenantOf(r)
 	if tenant == nil {
 		return nil, &problem{http.StatusUnauthorized, codeToken, "X-Postmark-Server-Token: must be one of the api_tokens of a tenant"}
+	}
+	if isTest {
+		return s.test(w, r, tenant, number)
 	}
 	body, err := s.body(w, r)
 	if err != nil {
