@@ -73,7 +73,7 @@ func DefaultKafka() Kafka {
 			Endpoints:  "waypost.endpoints",
 		},
 		BatchBytes:     512 * kib,
-		BatchDelay:     5 * time.Millisecond,
+		BatchDelay:     20 * time.Millisecond,
 		Compression:    "snappy",
 		RequestTimeout: 10 * time.Second,
 		Replication:    3,
