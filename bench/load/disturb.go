@@ -49,6 +49,7 @@ func (c *DisturbCommand) Run(ctx context.Context, k *kong.Context) error {
 type disturbance struct {
 	dir     string
 	core    int
+	pid     int // 0: it does not run
 	bytes   int64
 	running time.Duration
 }
@@ -59,12 +60,15 @@ func (d *disturbance) begin(ctx context.Context) (end func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := startChild(ctx, d.core, filepath.Join(d.dir, "disturb.log"), "disturb", self, "load", "disturb", filepath.Join(d.dir, "disturb.data"))
+	// It shares the generator's core, and is to keep the disk busy, not the generator: SCHED_IDLE, whoever else wakes up runs at once.
+	c, err := startChild(ctx, d.core, filepath.Join(d.dir, "disturb.log"), "disturb", "chrt", "--idle", "0", self, "load", "disturb", filepath.Join(d.dir, "disturb.data"))
 	if err != nil {
 		return nil, err
 	}
+	d.pid = c.pid()
 	begun := time.Now()
 	return func() {
+		d.pid = 0
 		if n, err := writtenBytes(c.pid()); err == nil { // else it has ended, and the rate tells
 			d.bytes += n
 		}

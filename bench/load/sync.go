@@ -42,11 +42,11 @@ func (c *SyncCommand) measure(ctx context.Context, progress io.Writer) (*Report,
 	busy := &disturbance{dir: l.dir, core: l.generatorCore}
 	for _, e := range []struct {
 		name, what, sync string
-		beside           func(context.Context) (func(), error)
+		beside           *disturbance
 	}{
 		{syncNever, "nothing is synced; the kernel writes when it likes", "never", nil},
 		{syncUsual, "the default", syncUsual, nil},
-		{syncBusy, "the default, and another process syncs blocks of 1 MiB on the same disk, one after the other, on the generator's core", syncUsual, busy.begin},
+		{syncBusy, "the default, and another process syncs blocks of 1 MiB on the same disk, one after the other, in what the generator leaves of its core", syncUsual, busy},
 	} {
 		if err := l.enterSyncing(ctx, e.name, e.what, e.sync, e.beside); err != nil {
 			return nil, err
@@ -67,7 +67,7 @@ func (c *SyncCommand) measure(ctx context.Context, progress io.Writer) (*Report,
 }
 
 // enterSyncing enters an edge with that journal.sync. The first is the one whose links all follow.
-func (l *lineup) enterSyncing(ctx context.Context, name, what, sync string, beside func(context.Context) (func(), error)) error {
+func (l *lineup) enterSyncing(ctx context.Context, name, what, sync string, beside *disturbance) error {
 	dir := filepath.Join(l.dir, name)
 	if l.edge != nil {
 		if err := copyKeys(filepath.Join(l.dir, syncNever), dir); err != nil {
@@ -83,7 +83,9 @@ func (l *lineup) enterSyncing(ctx context.Context, name, what, sync string, besi
 		l.lead(e)
 	}
 	c := l.edgeContestant(name, what, e)
-	c.beside = beside
+	if beside != nil {
+		c.beside, c.yielding = beside.begin, func() int { return beside.pid }
+	}
 	return l.enter(c)
 }
 
