@@ -24,7 +24,6 @@ func (s *service) openKafka() (err error) {
 	if cfg.PrintDecisions {
 		lines = &lockedWriter{to: s.p.stdout}
 	}
-	s.openHooks()
 	if err := s.checkTopics(); err != nil {
 		return err
 	}
@@ -49,6 +48,7 @@ func (s *service) openKafka() (err error) {
 		}
 		o.Dispatch = s.courier
 	}
+	s.openHooks()
 	if s.member, err = ingesttopic.New(o); err != nil {
 		return err
 	}

@@ -115,7 +115,13 @@ func (s *service) openAdmin() (err error) {
 
 // openHooks lets operators look at webhooks and send them again.
 func (s *service) openHooks() {
-	s.hooks = &hooks.API{Dispatcher: s.dispatcher, Tenants: s.p.tenants, Settings: s.p.cfg.Dispatch, Logger: s.log}
+	s.hooks = &hooks.API{Tenants: s.p.tenants, Settings: s.p.cfg.Dispatch, Logger: s.log}
+	switch {
+	case s.dispatcher != nil:
+		s.hooks.Dispatcher = s.dispatcher
+	case s.courier != nil:
+		s.hooks.Dispatcher = s.courier
+	}
 	s.hooks.Register(s.admin.Handle)
 }
 

@@ -120,7 +120,7 @@ func Topics(k configs.Kafka, tenants *configs.Tenants) []Topic {
 		},
 		{
 			Name: k.Topics.Deliveries, Purpose: "attempts at webhooks", Settings: kept(deliveriesFor, "attempts must be there for those who look into them"),
-			Needs: map[Program][]Operation{Sink: {Write, DescribeConfigs}},
+			Needs: map[Program][]Operation{Sink: {Read, Write, DescribeConfigs}},
 		},
 		{
 			Name: k.Topics.Dead, Purpose: "webhooks given up", Settings: kept(deadFor, "what was given up must be there to be replayed"),

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,6 +14,9 @@ import (
 
 // mostScanned is how many attempts one query reads: a longer search goes on where the last one ended, so that none takes long.
 const mostScanned = 100_000
+
+// ErrAfter says that the place to go on from is none that an answer gave.
+var ErrAfter = errors.New("after: must be the `next` of an earlier answer")
 
 // AttemptQuery says which attempts are asked for. Zero values ask for all.
 type AttemptQuery struct {
@@ -83,6 +87,13 @@ func (q *AttemptQuery) read(iter *pebble.Iterator) (Attempt, bool, error) {
 	}
 	a, err := ParseAttempt(iter.Key(), value)
 	return a, err == nil && q.fits(&a), err
+}
+
+// Fits says whether an attempt is one of those asked for, wherever it is kept.
+func (q *AttemptQuery) Fits(a *Attempt) bool {
+	at := uint64(max(a.At.UnixMicro(), 0))
+	return (q.Tenant == 0 || a.Tenant == q.Tenant) && (q.Endpoint == "" || a.Endpoint == q.Endpoint) && (q.WebhookID == event.ID{} || a.WebhookID == q.WebhookID.String()) &&
+		at >= q.From && (q.To == 0 || at < q.To) && q.fits(a)
 }
 
 func (q *AttemptQuery) fits(a *Attempt) bool {

@@ -36,7 +36,7 @@ type Options struct {
 type Courier struct {
 	o         Options
 	cluster   *broker.Cluster
-	log       kafkalog.Log
+	log       kafkalog.Timed
 	producers map[string]producer // by topic
 	closers   []func()
 	sender    *attempt.Sender

@@ -8,6 +8,7 @@ import (
 
 	"waypost/edge/event"
 	"waypost/edge/ship"
+	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/attempt"
 	"waypost/sink/internal/kafkalog"
 )
@@ -104,25 +105,15 @@ func readDelivery(m *kafkalog.Message) (d delivery, err error) {
 
 // attemptDocument is a record of the topic of deliveries.
 type attemptDocument struct {
-	WebhookID string    `json:"webhook_id"`
-	Tenant    uint32    `json:"tenant"`
-	Endpoint  string    `json:"endpoint"`
-	Format    string    `json:"format"`
-	Attempt   int       `json:"attempt"` // from 1
-	At        time.Time `json:"at"`      // when it ended
-	TookMS    float64   `json:"took_ms"`
-	Status    int       `json:"status,omitempty"` // none where no answer came
-	Reason    string    `json:"reason,omitempty"`
-	Answer    string    `json:"answer,omitempty"` // its first bytes, where it was no success
-	Outcome   string    `json:"outcome"`
-	NextMS    int64     `json:"next_ms,omitempty"` // until the next attempt
+	dispatch.Attempt
+	Format string `json:"format"`
 }
 
 func attemptRecord(t *attempt.Target, d *delivery, o *attempt.Outcome, now time.Time) ship.Record {
-	document := attemptDocument{
-		WebhookID: d.id.String(), Tenant: d.tenant, Endpoint: d.endpoint, Format: t.Format.Name(), Attempt: d.attempts + 1, At: now.UTC().Truncate(time.Microsecond),
-		TookMS: float64(o.Took.Microseconds()) / 1000, Status: o.Status, Reason: o.Reason, Outcome: o.Word, NextMS: o.Wait.Milliseconds(),
-	}
+	document := attemptDocument{Format: t.Format.Name(), Attempt: dispatch.Attempt{
+		At: now.UTC().Truncate(time.Microsecond), WebhookID: d.id.String(), Tenant: d.tenant, Endpoint: d.endpoint, Type: o.Type, Message: string(o.Message), Number: d.attempts + 1,
+		Outcome: o.Word, Status: o.Status, Reason: o.Reason, TookMS: float64(o.Took.Microseconds()) / 1000, NextMS: o.Wait.Milliseconds(),
+	}}
 	if o.Word != attempt.Delivered {
 		document.Answer = string(o.Answer)
 	}

@@ -30,6 +30,13 @@
 // attempted, until the endpoint should have come to it at the pace that it has shown; where that was wrong several times, for twice as long each time, up to half an hour. So a dead endpoint costs a bounded part of the memory, no reader ever waits for one, and
 // no position stays behind for longer than one attempt may take.
 //
+// The endpoints are a set that may change (change.go): those that programs make stand in a topic of their own, which sink/api reads, and nothing is sent before it has.
+//
 // While an endpoint's breaker is open (see sink/dispatch/gate) its lane is empty: what is due is put off the same way, but for one delivery that waits for the next probe. Each sink
 // has a breaker of its own for each endpoint, and finds out for itself.
+//
+// # What operators ask
+//
+// Attempts, states and dead letters of all sinks are found in the topics (operator.go), without an index: a walk (scan.go) goes back in time, window by window, by the time at which the brokers took records. A window that holds too much
+// is halved, one that holds little doubles the next. Rejected: an index in each sink's store (a sink has those of its partitions only, and they move), and reading from the end backwards by offset (Kafka reads forwards only, and partitions would be out of step).
 package topic

@@ -115,7 +115,7 @@ func (a *API) replay(r *http.Request) (any, error) {
 	if err := body(r, &request); err != nil {
 		return nil, err
 	}
-	d, err := a.store()
+	d, err := a.dispatcher()
 	if err != nil {
 		return nil, err
 	}

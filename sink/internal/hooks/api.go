@@ -12,6 +12,7 @@
 package hooks
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,12 +26,25 @@ import (
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/attempt"
+	"waypost/sink/dispatch/topic"
 	"waypost/sink/internal/jsonbody"
 )
 
+// Dispatcher is what is looked into: the store of one machine, or the topics of Kafka.
+type Dispatcher interface {
+	// Target is the endpoint of a tenant; nil: there is none.
+	Target(tenant uint32, id string) *attempt.Target
+	// States are all endpoints as they are now.
+	States(ctx context.Context) ([]dispatch.State, error)
+	// Attempts finds attempts, the newest first; next is where to go on, nil: that is all.
+	Attempts(ctx context.Context, q dispatch.AttemptQuery) (found []dispatch.Attempt, next []byte, err error)
+	// Replay makes deliveries due now, and visits each.
+	Replay(ctx context.Context, q dispatch.ReplayQuery, visit func(*dispatch.Replayed)) error
+}
+
 // API answers operators.
 type API struct {
-	Dispatcher *dispatch.Dispatcher // nil with Kafka: then there is no store to look into
+	Dispatcher Dispatcher // nil where this sink sends no webhooks
 	Tenants    *configs.Tenants
 	Settings   configs.Dispatch
 	Logger     *slog.Logger
@@ -91,10 +105,9 @@ func (a *API) route(method string, f func(*http.Request) (any, error)) http.Hand
 		}
 		status := http.StatusOK
 		if err != nil {
-			var fault *Fault
-			if !errors.As(err, &fault) {
+			fault := faultOf(err)
+			if fault.Status >= http.StatusInternalServerError && fault.Status != http.StatusNotImplemented {
 				a.Logger.Error("hooks: an operator's question failed", "path", r.URL.Path, "error", err)
-				fault = &Fault{http.StatusInternalServerError, err.Error()}
 			}
 			status, answer = fault.Status, map[string]string{"error": fault.Text}
 		}
@@ -103,6 +116,22 @@ func (a *API) route(method string, f func(*http.Request) (any, error)) http.Hand
 		w.WriteHeader(status)
 		_ = encode(w, answer)
 	})
+}
+
+// faultOf is an error as it is answered.
+func faultOf(err error) *Fault {
+	var fault *Fault
+	switch {
+	case errors.As(err, &fault):
+		return fault
+	case errors.Is(err, dispatch.ErrAfter):
+		return &Fault{http.StatusBadRequest, err.Error()}
+	case errors.Is(err, topic.ErrAway):
+		return &Fault{http.StatusServiceUnavailable, err.Error()}
+	case errors.Is(err, errors.ErrUnsupported):
+		return &Fault{http.StatusNotImplemented, err.Error()}
+	}
+	return &Fault{http.StatusInternalServerError, err.Error()}
 }
 
 func encode(w io.Writer, value any) error {
@@ -122,12 +151,12 @@ func body(r *http.Request, into any) error {
 	return nil
 }
 
-var errKafka = &Fault{http.StatusNotImplemented, "with Kafka this stands in topics: attempts in waypost.deliveries, dead letters in waypost.dead; `sink replay` sends them again"}
+var errNoWebhooks = &Fault{http.StatusNotImplemented, "this sink sends no webhooks: no tenant has an endpoint, or a token of the API, in tenants.yaml"}
 
-// store is the dispatcher, where this sink has a store to look into.
-func (a *API) store() (*dispatch.Dispatcher, error) {
+// dispatcher is what is looked into.
+func (a *API) dispatcher() (Dispatcher, error) {
 	if a.Dispatcher == nil {
-		return nil, errKafka
+		return nil, errNoWebhooks
 	}
 	return a.Dispatcher, nil
 }
@@ -151,14 +180,6 @@ func (a *API) target(tenant uint32, id string) (*attempt.Target, error) {
 	if a.Dispatcher != nil {
 		if t := a.Dispatcher.Target(tenant, id); t != nil {
 			return t, nil
-		}
-	} else {
-		for _, t := range a.Tenants.List {
-			for _, e := range t.Endpoints {
-				if t.Number == tenant && e.ID == id {
-					return attempt.NewTarget(t, e)
-				}
-			}
 		}
 	}
 	return nil, &Fault{http.StatusNotFound, fmt.Sprintf("endpoint = %s: tenant %d has no such endpoint", id, tenant)}

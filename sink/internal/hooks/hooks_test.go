@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -20,6 +22,8 @@ import (
 	"waypost/configs/outbound"
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
+	"waypost/sink/dispatch/attempt"
+	"waypost/sink/dispatch/topic"
 	"waypost/sink/ingest"
 	"waypost/sink/internal/metrics"
 	"waypost/sink/internal/store"
@@ -303,28 +307,62 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// With Kafka there is no store to look into, which is said; samples are sent all the same.
+// topics is a Kafka that cannot be asked, and cannot do all that a store can.
+type topics struct{ tenant *configs.Tenant }
+
+func (k topics) Target(_ uint32, id string) *attempt.Target {
+	for _, e := range k.tenant.Endpoints {
+		if t, err := attempt.NewTarget(k.tenant, e); err == nil && e.ID == id {
+			return t
+		}
+	}
+	return nil
+}
+
+func (topics) States(context.Context) ([]dispatch.State, error) {
+	return nil, fmt.Errorf("%w: no leader", topic.ErrAway)
+}
+
+func (topics) Attempts(_ context.Context, q dispatch.AttemptQuery) ([]dispatch.Attempt, []byte, error) {
+	if q.After != nil {
+		return nil, nil, dispatch.ErrAfter
+	}
+	return nil, []byte{7}, nil
+}
+
+func (topics) Replay(context.Context, dispatch.ReplayQuery, func(*dispatch.Replayed)) error {
+	return fmt.Errorf("this cannot be done: %w", errors.ErrUnsupported)
+}
+
+// With Kafka what is looked into may be away, and cannot do everything; both are said. A sink that sends no webhooks says that.
 func TestWithKafka(t *testing.T) {
 	tenant := configs.DefaultTenant()
 	tenant.Number, tenant.Name = 1, "demo"
 	tenant.Endpoints = []configs.Endpoint{{ID: "refused", URL: "http://10.0.0.1/", Format: "postmark"}}
-	api := &API{Tenants: &configs.Tenants{List: []*configs.Tenant{&tenant}}, Settings: configs.DefaultSink().Dispatch, Logger: slog.New(slog.DiscardHandler)}
-	mux := http.NewServeMux()
-	api.Register(mux.Handle)
-	server := httptest.NewServer(mux)
-	defer server.Close()
-	s := &sink{t: t, admin: server.Listener.Addr().String()}
-	if status, body := s.ask("GET", "/hooks", "", ""); status != 501 || !strings.Contains(body, "waypost.deliveries") {
-		t.Errorf("%d %s", status, body)
+	serve := func(d Dispatcher) (*API, func(method, path, body string, status int, part string)) {
+		api := &API{Dispatcher: d, Tenants: &configs.Tenants{List: []*configs.Tenant{&tenant}}, Settings: configs.DefaultSink().Dispatch, Logger: slog.New(slog.DiscardHandler)}
+		mux := http.NewServeMux()
+		api.Register(mux.Handle)
+		server := httptest.NewServer(mux)
+		t.Cleanup(server.Close)
+		s := &sink{t: t, admin: server.Listener.Addr().String()}
+		return api, func(method, path, body string, status int, part string) {
+			t.Helper()
+			if got, answer := s.ask(method, path, "application/json", body); got != status || !strings.Contains(answer, part) {
+				t.Errorf("%s %s: %d %s", method, path, got, answer)
+			}
+		}
 	}
-	if status, body := s.ask("POST", "/hooks/test", "application/json", `{"tenant":"1","endpoint":"refused","types":["opened"]}`); status != 200 || !strings.Contains(body, `"delivered":false,"reason":"refused: `) {
-		t.Errorf("%d %s", status, body)
-	}
-	if status, body := s.ask("POST", "/hooks/disable", "application/json", `{"endpoint":"refused"}`); status != 501 || !strings.Contains(body, "with Kafka") {
-		t.Errorf("%d %s", status, body)
-	}
+	_, want := serve(nil)
+	want("GET", "/hooks", "", 501, "this sink sends no webhooks")
+	api, want := serve(topics{&tenant})
+	want("GET", "/hooks", "", 503, "kafka cannot be asked now: no leader")
+	want("GET", "/hooks/attempts", "", 200, `{"attempts":[],"next":"07"}`)
+	want("GET", "/hooks/attempts?after=07", "", 400, "must be the `next`")
+	want("POST", "/hooks/replay", `{"which":"waiting"}`, 501, "this cannot be done")
+	want("POST", "/hooks/test", `{"tenant":"1","endpoint":"refused","types":["opened"]}`, 200, `"delivered":false,"reason":"refused: `)
+	want("POST", "/hooks/test", `{"tenant":"1","endpoint":"other"}`, 404, "has no such endpoint")
+	want("POST", "/hooks/disable", `{"endpoint":"refused"}`, 501, "with Kafka")
 	api.Close()
-	if status, _ := s.ask("GET", "/hooks", "", ""); status != 503 {
-		t.Errorf("%d after Close", status)
-	}
+	want("GET", "/hooks", "", 503, "ending")
 }

@@ -49,7 +49,7 @@ func (a *API) list(r *http.Request) (any, error) {
 	if _, err := values(r); err != nil {
 		return nil, err
 	}
-	d, err := a.store()
+	d, err := a.dispatcher()
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (a *API) attempts(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.store()
+	d, err := a.dispatcher()
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"waypost/configs"
 	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/operator"
 )
@@ -30,6 +32,14 @@ type TurnAnswer struct {
 	Disabled   *operator.Cause `json:"disabled,omitempty"`
 }
 
+// turner is a Dispatcher that keeps what endpoints would be told while they are disabled: that of one machine.
+type turner interface {
+	Disable(ctx context.Context, tenant uint32, endpoint, reason string) (changed bool, err error)
+	Enable(ctx context.Context, tenant uint32, endpoint string) (changed bool, err error)
+	// Owners are the tenants that have an endpoint of that name.
+	Owners(endpoint string) []*configs.Tenant
+}
+
 // maxReason bounds an operator's words.
 const maxReason = 255
 
@@ -38,7 +48,8 @@ func (a *API) turn(r *http.Request, disable bool) (any, error) {
 	if err := body(r, &request); err != nil {
 		return nil, err
 	}
-	if a.Dispatcher == nil {
+	d, able := a.Dispatcher.(turner)
+	if !able {
 		return nil, &Fault{http.StatusNotImplemented, "with Kafka endpoints are not disabled: take the endpoint out of tenants.yaml"}
 	}
 	switch {
@@ -49,15 +60,15 @@ func (a *API) turn(r *http.Request, disable bool) (any, error) {
 	case len(request.Reason) > maxReason || strings.ContainsFunc(request.Reason, unicode.IsControl):
 		return nil, bad("reason: must be at most %d bytes of text without control characters", maxReason)
 	}
-	tenant, err := a.owner(request.Tenant, request.Endpoint)
+	tenant, err := a.owner(d, request.Tenant, request.Endpoint)
 	if err != nil {
 		return nil, err
 	}
 	answer := TurnAnswer{Tenant: tenant, Endpoint: request.Endpoint}
 	if disable {
-		answer.Changed, err = a.Dispatcher.Disable(r.Context(), tenant, request.Endpoint, request.Reason)
+		answer.Changed, err = d.Disable(r.Context(), tenant, request.Endpoint, request.Reason)
 	} else {
-		answer.Changed, err = a.Dispatcher.Enable(r.Context(), tenant, request.Endpoint)
+		answer.Changed, err = d.Enable(r.Context(), tenant, request.Endpoint)
 	}
 	switch {
 	case errors.Is(err, dispatch.ErrEnded):
@@ -77,7 +88,7 @@ func (a *API) turn(r *http.Request, disable bool) (any, error) {
 }
 
 // owner finds the tenant of an endpoint; where none is named, the only one that has it.
-func (a *API) owner(tenant, endpoint string) (uint32, error) {
+func (a *API) owner(d turner, tenant, endpoint string) (uint32, error) {
 	if tenant != "" {
 		number, err := a.tenant(tenant)
 		if err == nil {
@@ -85,7 +96,7 @@ func (a *API) owner(tenant, endpoint string) (uint32, error) {
 		}
 		return number, err
 	}
-	owners := a.Dispatcher.Owners(endpoint)
+	owners := d.Owners(endpoint)
 	switch len(owners) {
 	case 0:
 		return 0, &Fault{http.StatusNotFound, fmt.Sprintf("endpoint = %s: no tenant has such an endpoint", endpoint)}

@@ -45,7 +45,7 @@ type Log interface {
 }
 
 // New gives the logs of a cluster.
-func New(c *broker.Cluster, clientID string) Log { return &cluster{c, clientID} }
+func New(c *broker.Cluster, clientID string) Timed { return &cluster{c, clientID} }
 
 // cluster is the real log.
 type cluster struct {
