@@ -90,6 +90,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for name, t := range counts.Tenants {
 		links := descriptors["waypost_edge_tenant_links_total"]
 		out <- prometheus.MustNewConstMetric(links, prometheus.CounterValue, float64(t.Redirects), name, "redirect")
+		out <- prometheus.MustNewConstMetric(links, prometheus.CounterValue, float64(t.Opens), name, "opened")
 		out <- prometheus.MustNewConstMetric(links, prometheus.CounterValue, float64(t.Blocked), name, "blocked")
 	}
 	byLabel(out, "waypost_edge_refusals_total", prometheus.CounterValue, counts.Refusals)

@@ -60,9 +60,13 @@ func (c *openCommand) Run(p *program) error {
 // splitLink gives the host of a whole link, and its token: up to a query or fragment, as the edge reads it.
 func splitLink(text string) (host, token string) {
 	if u, err := url.Parse(text); err == nil && u.Host != "" {
-		return u.Host, strings.TrimPrefix(u.EscapedPath(), "/")
+		host, text = u.Host, u.EscapedPath()
 	}
-	return "", strings.TrimPrefix(text, "/")
+	token = strings.TrimPrefix(text, "/")
+	if picture, ok := strings.CutPrefix(token, "o/"); ok {
+		token = strings.TrimSuffix(picture, ".gif")
+	}
+	return host, token
 }
 
 func describe(l *link.Link, host string, tenants *configs.Tenants) *opened {

@@ -97,7 +97,7 @@ func (c *Command) run(ctx context.Context, out *printer) error {
 		Dir: c.State, Bin: c.Bin, Base: c.Ports, Kafka: block,
 		Sink: stack.Keys{"print_decisions": true},
 		OnLine: func(name, line string) {
-			if name == "sink" && strings.HasPrefix(line, "click ") {
+			if name == "sink" && (strings.HasPrefix(line, "click ") || strings.HasPrefix(line, "open ")) {
 				out.line(line)
 			}
 		},

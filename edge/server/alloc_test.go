@@ -20,8 +20,10 @@ func TestAllocations(t *testing.T) {
 	full.Tag, full.Metadata = []byte("t"), link.AppendMetadata(nil, "k", "v")
 
 	hit := request{uri: "/" + r.token(full), headers: headers, remote: "10.1.2.3:80"}.context()
+	shown := request{uri: "/o/" + r.token(openLink()) + ".gif", headers: headers}.context()
 	for range keepAfter + 1 {
 		r.Handle(hit)
+		r.Handle(shown)
 		r.cache.links.Wait()
 	}
 	forged := []byte(r.token(full))
@@ -54,6 +56,7 @@ func TestAllocations(t *testing.T) {
 		name string
 		f    func()
 	}{
+		{"picture", func() { shown.Response.Reset(); r.Handle(shown) }},
 		{"hit", func() { hit.Response.Reset(); r.Handle(hit) }},
 		{"miss", func() {
 			miss.Response.Reset()
@@ -70,7 +73,7 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 	after := r.Counts()
-	if hits, misses := after.CacheHits-before.CacheHits, after.CacheMisses-before.CacheMisses; hits != runs+1 || misses != runs+1 {
+	if hits, misses := after.CacheHits-before.CacheHits, after.CacheMisses-before.CacheMisses; hits != 2*(runs+1) || misses != runs+1 {
 		t.Errorf("%d hits, %d misses: the cases are not what they say", hits, misses)
 	}
 }

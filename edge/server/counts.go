@@ -24,6 +24,7 @@ type outcome uint8
 
 const (
 	outcomeRedirect outcome = iota
+	outcomeOpened
 	outcomeRefused
 	outcomeBlocked
 	outcomeRobots
@@ -33,7 +34,7 @@ const (
 )
 
 // outcomeNames are the values of the label outcome.
-var outcomeNames = [outcomes]string{"redirect", "refused", "blocked", "robots", "method", "malformed"}
+var outcomeNames = [outcomes]string{"redirect", "opened", "refused", "blocked", "robots", "method", "malformed"}
 
 // refusal is why a link did not open.
 type refusal uint8

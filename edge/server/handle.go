@@ -68,7 +68,11 @@ func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	v := s.visits.Get().(*visit)
-	s.follow(ctx, v, t, method)
+	if token, ok := pictureToken(t.path); ok {
+		s.show(ctx, v, token, t.host, method)
+	} else {
+		s.follow(ctx, v, t, method)
+	}
 	if v.handled++; v.handled%sampleEvery == 0 {
 		s.counts.latency.observe(time.Since(ctx.Time()))
 	}
@@ -87,17 +91,9 @@ func (s *Server) follow(ctx *fasthttp.RequestCtx, v *visit, t target, labels eve
 		}
 		o, labels = &v.opened, labels|event.Repaired
 	}
-	if o.link.Kind != link.Click {
-		s.refuse(ctx, refusedKind, pageNotFound)
-		return
-	}
-	owner := r.tenants[o.link.Tenant]
-	if owner == nil {
-		s.refuse(ctx, refusedTenant, pageNotFound)
-		return
-	}
-	if !owner.settings.Opens(t.host) {
-		s.refuse(ctx, refusedHost, pageNotFound)
+	owner, why, ok := r.owner(o, link.Click, t.host)
+	if !ok {
+		s.refuse(ctx, why, pageNotFound)
 		return
 	}
 	if r.blocks != nil {
@@ -182,17 +178,26 @@ func redirect(ctx *fasthttp.RequestCtx, destination []byte) {
 }
 
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, reason refusal, body []byte) {
+	s.turnDown(reason)
+	answer(ctx, fasthttp.StatusNotFound, typeHTML, body)
+}
+
+// turnDown counts a token that is not taken.
+func (s *Server) turnDown(reason refusal) {
 	s.counts.request(outcomeRefused)
 	s.counts.refused[reason].add(1)
-	answer(ctx, fasthttp.StatusNotFound, typeHTML, body)
 }
 
 // withhold answers in place of a blocked link. It is no click, because nobody got anywhere: there is a counter, and no event.
 func (s *Server) withhold(ctx *fasthttp.RequestCtx, by blocks.Kind, owner *tenant) {
+	s.countBlocked(by, owner)
+	answer(ctx, fasthttp.StatusGone, typeHTML, owner.blocked)
+}
+
+func (s *Server) countBlocked(by blocks.Kind, owner *tenant) {
 	s.counts.request(outcomeBlocked)
 	s.counts.blocked[by].add(1)
 	owner.counts.blocked.add(1)
-	answer(ctx, fasthttp.StatusGone, typeHTML, owner.blocked)
 }
 
 func refuseMethod(ctx *fasthttp.RequestCtx) {

@@ -22,3 +22,18 @@ func (s *Server) Reload(keys *link.Keyring, tenants *configs.Tenants, blocked *b
 	}
 	s.rules.Store(r)
 }
+
+// owner gives whose link o is. Not ok, with the reason: it is no link of that kind, or not one of this host's.
+func (r *rules) owner(o *opened, kind link.Kind, host []byte) (owner *tenant, why refusal, ok bool) {
+	if o.link.Kind != kind {
+		return nil, refusedKind, false
+	}
+	owner = r.tenants[o.link.Tenant]
+	switch {
+	case owner == nil:
+		return nil, refusedTenant, false
+	case !owner.settings.Opens(host):
+		return nil, refusedHost, false
+	}
+	return owner, 0, true
+}

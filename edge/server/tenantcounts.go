@@ -5,12 +5,14 @@ import "waypost/configs/ops"
 // TenantCounts are what became of one tenant's links.
 type TenantCounts struct {
 	Redirects uint64
+	Opens     uint64
 	Blocked   uint64
 }
 
 // tenantCounters are the counters behind them. A request finds them in its tenant.
 type tenantCounters struct {
 	redirects counter
+	opens     counter
 	blocked   counter
 }
 
@@ -27,7 +29,7 @@ func (t *tenantCounts) read() map[string]TenantCounts {
 	all := t.All()
 	m := make(map[string]TenantCounts, len(all))
 	for name, c := range all {
-		m[name] = TenantCounts{c.redirects.n.Load(), c.blocked.n.Load()}
+		m[name] = TenantCounts{c.redirects.n.Load(), c.opens.n.Load(), c.blocked.n.Load()}
 	}
 	return m
 }

@@ -91,13 +91,16 @@ func (v *visit) describe(s *Server, ctx *fasthttp.RequestCtx, o *opened, owner *
 		at = time.Now()
 	}
 	l := &o.link
-	original := l.Original
+	original, kind := l.Original, event.Clicked
 	if len(original) == 0 {
 		original = l.Destination
 	}
+	if l.Kind == link.Open {
+		kind = event.Opened
+	}
 	v.event = event.Event{
 		ID:            event.ID{Run: s.run},
-		Type:          event.Clicked,
+		Type:          kind,
 		Time:          at,
 		Tenant:        l.Tenant,
 		TenantName:    owner.settings.Name,

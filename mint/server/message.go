@@ -31,6 +31,7 @@ type message struct {
 	hasLinks                   bool
 	place                      link.Place      // of links
 	track                      bool            // false: nothing is replaced
+	opens                      bool            // whether html gets the picture that tells of an open
 	unsubscribe                map[string]bool // the targets of List-Unsubscribe
 }
 
@@ -50,7 +51,7 @@ func (f *fault) Error() string {
 
 // parseMessage reads a body. Its faults are *fault and what is no JSON, see request.parse.
 func parseMessage(body []byte, which endpoint) (*message, error) {
-	m := &message{track: true}
+	m := &message{track: true, opens: true}
 	d := jsontext.NewDecoder(bytes.NewBuffer(body))
 	if d.PeekKind() != '{' {
 		return nil, wrong(d, "", errNotObject.Error())
@@ -110,7 +111,7 @@ func members(d *jsontext.Decoder, visit func(name string) error) error {
 
 const (
 	membersOfLinks    = "message, recipient, stream, tag, metadata, track, list_unsubscribe, links, place"
-	membersOfMessages = "message, recipient, stream, tag, metadata, track, list_unsubscribe, html, text, links, place"
+	membersOfMessages = "message, recipient, stream, tag, metadata, track, opens, list_unsubscribe, html, text, links, place"
 )
 
 // member reads one member. What is null counts as absent.
@@ -137,7 +138,7 @@ func (m *message) member(d *jsontext.Decoder, name string, which endpoint) error
 	case "place":
 		return m.readPlace(d, at)
 	case "track":
-		return m.readTrack(d, at)
+		return boolean(d, &m.track, at)
 	case "list_unsubscribe":
 		return m.readUnsubscribe(d, at)
 	}
@@ -149,6 +150,8 @@ func (m *message) member(d *jsontext.Decoder, name string, which endpoint) error
 			return text(d, &m.html, at)
 		case "text":
 			return text(d, &m.text, at)
+		case "opens":
+			return boolean(d, &m.opens, at)
 		}
 	}
 	return &fault{at, "no such member; there are " + known}
@@ -254,11 +257,11 @@ func (m *message) readPlace(d *jsontext.Decoder, at jsontext.Pointer) error {
 	return nil
 }
 
-func (m *message) readTrack(d *jsontext.Decoder, at jsontext.Pointer) error {
+func boolean(d *jsontext.Decoder, to *bool, at jsontext.Pointer) error {
 	switch d.PeekKind() {
 	case 't', 'f':
 		token, err := d.ReadToken()
-		m.track = err == nil && token.Bool()
+		*to = err == nil && token.Bool()
 		return err
 	}
 	return wrong(d, at, "must be true or false")

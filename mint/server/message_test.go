@@ -47,6 +47,7 @@ type reply struct {
 	HTML              *string           `json:"html"`
 	Text              *string           `json:"text"`
 	Links             map[string]string `json:"links"`
+	Opens             *bool             `json:"opens"`
 	Replaced          int               `json:"replaced"`
 	Left              map[string]int    `json:"left"`
 	ResendTag         map[string]string `json:"resend_tag"`
@@ -70,7 +71,7 @@ func (s *stack) reply(path, body string) reply {
 	return r
 }
 
-var tokenPattern = regexp.MustCompile(`https://links\.example\.com/([A-Za-z0-9_-]+)`)
+var tokenPattern = regexp.MustCompile(`https://links\.example\.com/(o/[A-Za-z0-9_-]+\.gif|[A-Za-z0-9_-]+)`)
 
 // opened puts what the links hold in their places: place, number and destination.
 func (s *stack) opened(text string) string {
@@ -84,8 +85,9 @@ func (s *stack) opened(text string) string {
 func (s *stack) link(url string) *link.Link {
 	s.t.Helper()
 	l := new(link.Link)
-	if err := s.keys.Open(l, []byte(strings.TrimPrefix(url, "https://links.example.com/"))); err != nil {
-		s.t.Fatalf("%s: %v", url, err)
+	token, picture := strings.CutPrefix(strings.TrimPrefix(url, "https://links.example.com/"), "o/")
+	if err := s.keys.Open(l, []byte(strings.TrimSuffix(token, ".gif"))); err != nil || picture != (l.Kind == link.Open) {
+		s.t.Fatalf("%s: %v, kind %d", url, err, l.Kind)
 	}
 	return l
 }
@@ -99,7 +101,8 @@ const wholeMessage = `{"message": "order-17", "recipient": "Jane@example.com", "
 func TestMessage(t *testing.T) {
 	s := newStack(t, withKeys)
 	r := s.reply("/v1/messages/demo", wholeMessage)
-	want := `<p>ü &amp; <a href="[1 0 https://example.com/a?x=1&y=2]">a</a> <a href='[1 1 https://example.com/b]'>b</a><a href=https://example.com/u?a=1&amp;b=2>u</a><a href='https:///'>c</a>`
+	want := `<p>ü &amp; <a href="[1 0 https://example.com/a?x=1&y=2]">a</a> <a href='[1 1 https://example.com/b]'>b</a><a href=https://example.com/u?a=1&amp;b=2>u</a><a href='https:///'>c</a>` +
+		`<img src="[0 0 ]" alt="" width="1" height="1" border="0" style="width:1px;height:1px;border:0">`
 	if got := s.opened(*r.HTML); got != want {
 		t.Errorf("html %s\nwant %s", got, want)
 	}
@@ -120,7 +123,13 @@ func TestMessage(t *testing.T) {
 	if diff := cmp.Diff([]string{"order-17", "", "Jane@example.com", "receipts", "order", "shop", "7", "note", "", ""}, got); diff != "" {
 		t.Errorf("a link holds (-want +got):\n%s", diff)
 	}
-	r.HTML, r.Text, r.Links = nil, nil, nil
+	if o := s.link(tokenPattern.FindAllString(*r.HTML, -1)[2]); o.Message.String() != "order-17" || string(o.Recipient) != "Jane@example.com" || string(o.Tag) != "order" || len(o.Metadata) == 0 {
+		t.Errorf("the picture holds %+v", o)
+	}
+	if r.Opens == nil || !*r.Opens {
+		t.Error("the answer does not say that opens will be told of")
+	}
+	r.HTML, r.Text, r.Links, r.Opens = nil, nil, nil, nil
 	along := map[string]string{"waypost": "order-17"}
 	wantReply := reply{
 		Message: "order-17", Replaced: 6, Left: map[string]int{"excluded": 2, "host": 1, "scheme": 1},
@@ -174,6 +183,25 @@ func TestMessageUntracked(t *testing.T) {
 	}
 	if r.ResendTag["value"] != "1" {
 		t.Errorf("resend_tag %v", r.ResendTag)
+	}
+}
+
+// A picture is put into HTML only, and not where the sender does not want it.
+func TestMessageWithoutAPicture(t *testing.T) {
+	s := newStack(t, withKeys)
+	r := s.reply("/v1/messages/demo", `{"recipient": "jane@example.com", "opens": false, "html": "<p>x</p>", "text": "x"}`)
+	if *r.HTML != "<p>x</p>" || *r.Text != "x" || r.Opens == nil || *r.Opens {
+		t.Errorf("%s, %s, opens %v", *r.HTML, *r.Text, r.Opens)
+	}
+	if r := s.reply("/v1/messages/demo", `{"recipient": "jane@example.com", "text": "x"}`); *r.Text != "x" || r.Opens != nil {
+		t.Errorf("%s, opens %v", *r.Text, r.Opens)
+	}
+	s2 := newStack(t, func(s *stack) {
+		withKeys(s)
+		s.tenant.LinkBudget = 70
+	})
+	if r := s2.reply("/v1/messages/demo", `{"recipient": "jane@example.com", "html": "<p>x</p>"}`); *r.HTML != "<p>x</p>" || *r.Opens {
+		t.Errorf("over the budget: %s", *r.HTML)
 	}
 }
 
@@ -265,7 +293,7 @@ func TestMessageRefusals(t *testing.T) {
 		{"not UTF-8", "/v1/messages/demo", "{\"html\": \"\xff\"}", nil, 400, "invalid UTF-8"},
 		{"half a surrogate pair", "/v1/messages/demo", `{"html": "\ud800"}`, nil, 400, "surrogate"},
 		{"an array", "/v1/messages/demo", "[]", nil, 400, `{"error":"the request must be a JSON object"}`},
-		{"an unknown member", "/v1/messages/demo", `{"recipient": "a", "HTML": ""}`, nil, 400, `{"error":"/HTML: no such member; there are message, recipient, stream, tag, metadata, track, list_unsubscribe, html, text, links, place"}`},
+		{"an unknown member", "/v1/messages/demo", `{"recipient": "a", "HTML": ""}`, nil, 400, `{"error":"/HTML: no such member; there are message, recipient, stream, tag, metadata, track, opens, list_unsubscribe, html, text, links, place"}`},
 		{"a body for links", "/v1/links/demo", `{"recipient": "a", "html": ""}`, nil, 400, `/html: no such member; there are message, recipient, stream, tag, metadata, track, list_unsubscribe, links, place"}`},
 		{"twice", "/v1/messages/demo", `{"metadata": {"a": "", "a": ""}}`, nil, 400, `{"error":"/metadata/a: is written twice"}`},
 		{"no recipient", "/v1/links/demo", `{"links": []}`, nil, 400, `/recipient: must be set`},
@@ -283,6 +311,8 @@ func TestMessageRefusals(t *testing.T) {
 		{"a number among the links", "/v1/messages/demo", `{"links": ["https://example.com/", 1]}`, nil, 400, `/links/1: must be a string: a URL`},
 		{"one link", "/v1/messages/demo", `{"links": "https://example.com/"}`, nil, 400, `/links: must be an array of URLs`},
 		{"another place", "/v1/messages/demo", `{"place": "HTML"}`, nil, 400, `/place: must be html or text`},
+		{"opens", "/v1/messages/demo", `{"opens": 1}`, nil, 400, `/opens: must be true or false`},
+		{"opens of links", "/v1/links/demo", `{"opens": true}`, nil, 400, `/opens: no such member; there are `},
 		{"track", "/v1/messages/demo", `{"track": "false"}`, nil, 400, `/track: must be true or false`},
 		{"list_unsubscribe", "/v1/messages/demo", `{"list_unsubscribe": "https://example.com/"}`, nil, 400, `/list_unsubscribe: must be the value of the mail's header`},
 		{"broken inside", "/v1/messages/demo", `{"metadata": {"a": }}`, nil, 400, `not JSON`},

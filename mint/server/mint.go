@@ -109,8 +109,18 @@ func mintEntry(dst []byte, m *minter, t *tenant, i int) []byte {
 
 // appendLink appends the whole link, of which the tenant's budget is. After an error what it appended means nothing.
 func (t *tenant) appendLink(dst []byte, l *link.Link) ([]byte, error) {
+	return t.appendWhole(dst, "", l, "")
+}
+
+// appendPicture appends the address of the picture that tells of an open, as the edge knows it.
+func (t *tenant) appendPicture(dst []byte, l *link.Link) ([]byte, error) {
+	return t.appendWhole(dst, "o/", l, ".gif")
+}
+
+func (t *tenant) appendWhole(dst []byte, folder string, l *link.Link, suffix string) ([]byte, error) {
 	url := len(dst)
-	dst, err := t.keys.AppendToken(append(dst, t.prefix...), l)
+	dst, err := t.keys.AppendToken(append(append(dst, t.prefix...), folder...), l)
+	dst = append(dst, suffix...)
 	if err == nil && len(dst)-url > t.budget {
 		err = link.ErrTooLong
 	}

@@ -90,3 +90,17 @@ func (r *replacer) mint(url string, number uint32, place link.Place) string {
 	r.minted++
 	return string(whole)
 }
+
+// picture mints the address of the picture that tells of an open; nothing where there shall be none, or where it would be over the tenant's budget: that counts as no link left.
+func (r *replacer) picture() string {
+	if !r.track || !r.opens || r.late() {
+		return ""
+	}
+	l := r.link
+	l.Kind = link.Open
+	address, err := r.t.appendPicture(nil, &l)
+	if err != nil {
+		return ""
+	}
+	return string(address)
+}

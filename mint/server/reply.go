@@ -65,7 +65,10 @@ func (r *replacer) appendReply(dst []byte) []byte {
 	dst = appendQuoted(dst, r.id)
 	if r.html != nil {
 		dst = append(dst, `,"html":`...)
-		dst = appendQuoted(dst, r.body(*r.html, func(src []byte) []byte { return rewrite.AppendHTML(nil, src, "", r.inBody) }))
+		picture := r.picture()
+		dst = appendQuoted(dst, r.body(*r.html, func(src []byte) []byte { return rewrite.AppendHTML(nil, src, picture, r.inBody) }))
+		dst = append(dst, `,"opens":`...)
+		dst = strconv.AppendBool(dst, picture != "")
 	}
 	if r.text != nil {
 		dst = append(dst, `,"text":`...)

@@ -19,9 +19,9 @@ type Reason string
 const (
 	Eligible         Reason = ""
 	UndecodableEvent Reason = "undecodable"  // no event of the contract
-	OtherType        Reason = "type"         // not a click
-	HeadRequest      Reason = "head"         // never a click
-	PrefetchRequest  Reason = "prefetch"     // never a click
+	OtherType        Reason = "type"         // neither a click nor an open
+	HeadRequest      Reason = "head"         // nobody has seen anything
+	PrefetchRequest  Reason = "prefetch"     // likewise
 	NoIdentity       Reason = "identity"     // without message or recipient
 	NoRetention      Reason = "no_retention" // the event carries none, or no minting time
 	PastRetention    Reason = "retention"    // the mail is older than the retention that the event carries
@@ -42,13 +42,16 @@ type Decision struct {
 	FloorMoved  bool      // whether this event moved it
 }
 
-// Click says whether the event was a click that someone may want to see as a line: neither HEAD nor prefetch.
-func (d *Decision) Click() bool {
+// Word is what a line for people calls the event: click or open. Nothing for what nobody may want to see as a line: other events, HEAD, prefetch.
+func (d *Decision) Word() string {
 	switch d.Reason {
 	case UndecodableEvent, OtherType, HeadRequest, PrefetchRequest:
-		return false
+		return ""
 	}
-	return true
+	if d.Type == event.Opened {
+		return "open"
+	}
+	return "click"
 }
 
 // edgeOfDay is how near to midnight a minting time must be for the neighbouring day to be looked up too: a request that came twice may have
@@ -161,7 +164,7 @@ func (d *Decider) decodes(document []byte) bool { return d.decoder.Decode(&d.eve
 func reasonAgainst(e *event.Event, identified bool, floor uint16) Reason {
 	day := store.DayOf(e.Minted)
 	switch {
-	case e.Type != event.Clicked:
+	case e.Type != event.Clicked && e.Type != event.Opened:
 		return OtherType
 	case e.Labels&event.Head != 0:
 		return HeadRequest

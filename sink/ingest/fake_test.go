@@ -33,6 +33,11 @@ func click(sequence uint64, change ...func(*event.Event)) event.Event {
 	return e
 }
 
+// open is of the same mail.
+func open(sequence uint64) event.Event {
+	return click(sequence, func(e *event.Event) { e.Type, e.Destination = event.Opened, nil })
+}
+
 func at(t time.Time) func(*event.Event)        { return func(e *event.Event) { e.Time = t } }
 func minted(t time.Time) func(*event.Event)    { return func(e *event.Event) { e.Minted = t } }
 func retention(d uint16) func(*event.Event)    { return func(e *event.Event) { e.RetentionDays = d } }

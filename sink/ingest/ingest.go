@@ -288,20 +288,20 @@ func (in *Ingester) print(decisions []Decision) error {
 	}
 	for i := range decisions {
 		d := &decisions[i]
-		if !d.Click() {
+		word, verdict := d.Word(), " repeat\n"
+		if word == "" {
 			continue
 		}
-		word := " repeat\n"
 		if d.Webhook {
-			word = " first\n"
+			verdict = " first\n"
 		}
 		if in.lines.Available() < longestLine {
 			if err := in.lines.Flush(); err != nil { // whole lines: partitions share the output
 				return fmt.Errorf("ingest: decisions: %w", err)
 			}
 		}
-		line := d.ID.AppendTo(append(in.lines.AvailableBuffer(), "click "...))
-		_, _ = in.lines.Write(append(line, word...))
+		line := d.ID.AppendTo(append(append(in.lines.AvailableBuffer(), word...), ' '))
+		_, _ = in.lines.Write(append(line, verdict...))
 	}
 	if err := in.lines.Flush(); err != nil {
 		return fmt.Errorf("ingest: decisions: %w", err)
