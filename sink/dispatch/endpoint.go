@@ -67,7 +67,7 @@ func (e *endpoint) reserveLocked(p place, bytes int64) bool {
 	if len(e.held) >= e.windowLocked() {
 		return false
 	}
-	if len(e.held) < e.gate.Limits().Concurrency {
+	if len(e.held) < e.gate.Width() {
 		bytes = 0
 	} else if !e.d.takeMemory(bytes) {
 		return false
@@ -330,8 +330,8 @@ func (e *endpoint) ended(pass gate.Pass, o *attempt.Outcome) (*item, gate.Pass) 
 		e.lookLocked()
 	}
 	it, pass := e.nextLocked()
-	if change.Turn == gate.Closes {
-		e.startLocked()
+	if it != nil {
+		e.startLocked() // one that worked makes room for another
 	}
 	if !e.restingLocked() {
 		e.d.sender.Tell(e.Target, change, o) // under the lock: closing is told after opening

@@ -31,7 +31,7 @@ func pairs(n int, healthy string, sick []string) (tenants []*configs.Tenant) {
 
 func isolated() configs.Dispatch {
 	return configs.Dispatch{
-		Timeout: time.Hour, ConnectTimeout: time.Hour, HeadersTimeout: time.Hour, Concurrency: 2, Window: 4, MarkEvery: 10 * time.Millisecond,
+		Timeout: time.Hour, ConnectTimeout: time.Hour, HeadersTimeout: time.Hour, Concurrency: 16, Window: 4, MarkEvery: 10 * time.Millisecond,
 		Retries: []time.Duration{time.Hour}, Allow: outbound.ThisMachine(), BreakerFailures: 2, BreakerLongest: time.Minute,
 	}
 }
@@ -97,6 +97,13 @@ func TestSickEndpointsDelayNoOther(t *testing.T) {
 	until(t, "memory holds no more than it must", func() bool {
 		return h.inMemory.Load() <= int64(refused+(n-refused)*settings.Window)
 	})
+	for _, e := range h.endpoints.Load().all {
+		e.mu.Lock()
+		if running := e.gate.Running(); running > 2 {
+			t.Errorf("tenant %d: %d attempts under way at an endpoint that has never answered", e.Tenant.Number, running)
+		}
+		e.mu.Unlock()
+	}
 	if n := testutil.CollectAndCount(h.metrics.EndpointFailing); n != 100 {
 		t.Errorf("%d endpoints are named as failing, want the first 100", n)
 	}

@@ -9,6 +9,9 @@
 //	  │                              └──── failed: twice as long ─┘          │
 //	  └───────────────────────────── worked ─────────────────────────────────┘
 //
+// How many attempts are under way at once is found out: two at first, one more for each that works, up to Limits.Concurrency, and half as many after one that failed. So an endpoint
+// that says nothing at all holds two connections, however many deliveries are due to it, and ten thousand of them what one machine has to spare.
+//
 // A gate has no clock, no goroutine and no lock: who owns it brings the time, and asks again when told to.
 package gate
 
@@ -16,7 +19,7 @@ import "time"
 
 // Limits of one endpoint.
 type Limits struct {
-	Concurrency int           // attempts under way at once, at least 1
+	Concurrency int           // attempts under way at once, at least 1: as many as there may ever be
 	Rate        int           // attempts that begin in a second; 0: no limit
 	Failures    int           // in a row that open the breaker; 0: it never opens
 	Longest     time.Duration // between two probes
@@ -60,6 +63,7 @@ type Change struct {
 }
 
 const (
+	firstWidth  = 2           // attempts at once at an endpoint of which nothing is known
 	firstPause  = time.Second // before the first probe, or Limits.Longest where that is less
 	jitterShare = 0.25        // of a pause that is taken off at most, at random: endpoints behind one broken proxy are not probed all at once
 	burstShare  = 10          // a tenth of a second's attempts may begin at once: a timer that is late costs no throughput
@@ -71,6 +75,7 @@ type Gate struct {
 	random func() float64 // in [0, 1)
 
 	running int
+	width   int       // attempts that may be under way at once
 	next    time.Time // when the next attempt would begin at an even pace
 
 	failures int // in a row
@@ -85,7 +90,7 @@ type Gate struct {
 // New is a gate with its breaker closed. random gives numbers from 0 to below 1.
 func New(l Limits, random func() float64) *Gate {
 	l.Concurrency = max(l.Concurrency, 1)
-	return &Gate{limits: l, random: random}
+	return &Gate{limits: l, random: random, width: min(firstWidth, l.Concurrency)}
 }
 
 // Limits are those that it was made with.
@@ -93,6 +98,9 @@ func (g *Gate) Limits() Limits { return g.limits }
 
 // Running is how many passes are out.
 func (g *Gate) Running() int { return g.running }
+
+// Width is how many may be out now, from 1 to the limits' concurrency. It means nothing while the breaker is open.
+func (g *Gate) Width() int { return g.width }
 
 // Open says whether nothing passes but probes.
 func (g *Gate) Open() bool { return g.open }
@@ -119,7 +127,7 @@ func (g *Gate) Begin(now time.Time) (Pass, time.Duration) {
 
 // Look says what Begin would, and lets nothing begin.
 func (g *Gate) Look(now time.Time) (Pass, time.Duration) {
-	if g.running >= g.limits.Concurrency || g.open && g.probing {
+	if g.full() {
 		return None, 0
 	}
 	wait, pass := g.paced(now), Usual
@@ -134,6 +142,14 @@ func (g *Gate) Look(now time.Time) (Pass, time.Duration) {
 		return None, wait
 	}
 	return pass, 0
+}
+
+// full says whether the end of an attempt must be waited for. A probe does not wait for what began before the breaker opened.
+func (g *Gate) full() bool {
+	if g.open {
+		return g.probing || g.running >= g.limits.Concurrency
+	}
+	return g.running >= g.width
 }
 
 // interval is an even pace's, rounded up: never more than the rate.
@@ -179,6 +195,7 @@ func (g *Gate) Reset() {
 func (g *Gate) worked(now time.Time) Change {
 	change := Change{Failures: g.failures, Since: g.since}
 	g.failures = 0
+	g.width = min(g.width+1, g.limits.Concurrency)
 	if g.open {
 		g.open, g.closed = false, now
 		change.Turn = Closes
@@ -191,6 +208,7 @@ func (g *Gate) failed(now time.Time, pass Pass) Change {
 		g.since = now
 	}
 	g.failures++
+	g.width = max(g.width/2, 1)
 	change := Change{Failures: g.failures, Since: g.since}
 	switch {
 	case g.open && pass == Probe:

@@ -70,6 +70,7 @@ func TestBreakerOpensAgain(t *testing.T) {
 // What began before the breaker opened can close it, and does not put off the next probe.
 func TestStragglers(t *testing.T) {
 	g := New(Limits{Concurrency: 4, Failures: 1, Longest: time.Minute}, never)
+	step(t, g, begin, Usual, Worked)
 	for range 3 {
 		g.Begin(begin)
 	}
@@ -83,6 +84,35 @@ func TestStragglers(t *testing.T) {
 	}
 	if c := g.End(begin.Add(2*time.Millisecond), Usual, Worked); c.Turn != Closes || g.Open() {
 		t.Error("a straggler that worked did not close it")
+	}
+}
+
+// An endpoint comes to its concurrency one attempt that works after the other, and loses half of it with each that does not.
+func TestWidth(t *testing.T) {
+	g := New(Limits{Concurrency: 8}, never)
+	if g.Width() != 2 {
+		t.Errorf("%d at first", g.Width())
+	}
+	for i, want := range []int{3, 4, 5, 6, 7, 8, 8, 8} {
+		if step(t, g, begin, Usual, Worked); g.Width() != want {
+			t.Errorf("success %d: %d, want %d", i, g.Width(), want)
+		}
+	}
+	for range g.Width() {
+		if pass, _ := g.Begin(begin); pass != Usual {
+			t.Fatal("not as many under way as may be")
+		}
+	}
+	if pass, wait := g.Begin(begin); pass != None || wait != 0 {
+		t.Errorf("one more is let in, or told to wait for %v", wait)
+	}
+	for i, want := range []int{4, 2, 1, 1} {
+		if g.End(begin, Usual, Failed); g.Width() != want {
+			t.Errorf("failure %d: %d, want %d", i, g.Width(), want)
+		}
+	}
+	if g.End(begin, Usual, Untried); g.Width() != 1 {
+		t.Errorf("%d after one that says nothing", g.Width())
 	}
 }
 
@@ -103,6 +133,7 @@ func TestClockIsPutBack(t *testing.T) {
 // model is what a gate should be, written the long way.
 type model struct {
 	limits   Limits
+	width    int
 	began    []time.Time
 	running  []Pass
 	failures int
@@ -113,8 +144,12 @@ type model struct {
 func (m *model) begins(t *rapid.T, pass Pass, now time.Time) {
 	m.running = append(m.running, pass)
 	m.began = append(m.began, now)
-	if len(m.running) > m.limits.Concurrency {
-		t.Fatalf("%d under way", len(m.running))
+	most := m.width
+	if m.open {
+		most = m.limits.Concurrency
+	}
+	if len(m.running) > most {
+		t.Fatalf("%d under way, of %d", len(m.running), most)
 	}
 	if (pass == Probe) != m.open {
 		t.Fatalf("pass %d, open %v", pass, m.open)
@@ -141,12 +176,13 @@ func (m *model) ends(t *rapid.T, i int, r Result, now time.Time, c Change) {
 	m.running = slices.Delete(m.running, i, i+1)
 	switch r {
 	case Worked:
-		m.failures = 0
+		m.failures, m.width = 0, min(m.width+1, m.limits.Concurrency)
 		if m.open {
 			m.open, want = false, Closes
 		}
 	case Failed:
 		m.failures++
+		m.width = max(m.width/2, 1)
 		if !m.open && m.limits.Failures > 0 && m.failures >= m.limits.Failures {
 			m.open, want, m.probed = true, Opens, now
 		} else if m.open && pass == Probe {
@@ -166,7 +202,7 @@ func TestGate(t *testing.T) {
 			Failures: rapid.IntRange(0, 4).Draw(t, "failures"), Longest: time.Duration(rapid.IntRange(1, 5000).Draw(t, "longest")) * time.Millisecond,
 		}
 		g := New(limits, func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "random") })
-		m, now := &model{limits: limits}, begin
+		m, now := &model{limits: limits, width: min(limits.Concurrency, firstWidth)}, begin
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 10, 100, 1000}).Draw(t, "ms")) * time.Millisecond)
 			if len(m.running) > 0 && rapid.Bool().Draw(t, "end") {

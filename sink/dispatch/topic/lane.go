@@ -133,7 +133,9 @@ func (l *lane) ended(pass gate.Pass, o *attempt.Outcome) (*job, gate.Pass) {
 	j, pass := l.nextLocked(now)
 	if change.Turn == gate.Closes {
 		l.slot = time.Time{} // the endpoint's pace is not that of its failures
-		l.startLocked(now)
+	}
+	if j != nil {
+		l.startLocked(now) // one that worked makes room for another
 	}
 	return j, pass
 }
