@@ -45,7 +45,7 @@ const (
 // newAttempt is what the log keeps of an attempt that ended at the time given.
 func newAttempt(e *endpoint, it *item, o *attempt.Outcome, at uint64) Attempt {
 	a := Attempt{
-		At: time.UnixMicro(int64(at)).UTC(), Tenant: e.Tenant.Number, Endpoint: e.Config.ID, Type: o.Type, Message: string(o.Message),
+		At: time.UnixMicro(int64(at)).UTC(), Tenant: e.Tenant.Number, Endpoint: e.Config.ID, Type: o.Type, Message: o.Message,
 		Number: int(it.delivery.Attempts) + 1, Outcome: o.Word, Status: o.Status, Reason: o.Reason,
 		TookMS: float64(o.Took.Microseconds()) / 1000, NextMS: o.Wait.Milliseconds(), id: it.place.id,
 	}
@@ -55,12 +55,12 @@ func newAttempt(e *endpoint, it *item, o *attempt.Outcome, at uint64) Attempt {
 	return a
 }
 
-// key is the entry's key in the store.
-func (a *Attempt) key() []byte {
+// appendKey appends the entry's key in the store.
+func (a *Attempt) appendKey(dst []byte) []byte {
 	k := store.Attempt{
 		At: uint64(max(a.At.UnixMicro(), 0)), Tenant: a.Tenant, Endpoint: a.Endpoint, ID: a.id, Number: uint16(min(a.Number, math.MaxUint16)),
 	}
-	return k.Key()
+	return k.AppendKey(dst)
 }
 
 // AppendTo appends the value's bytes.

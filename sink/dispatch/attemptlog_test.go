@@ -202,9 +202,9 @@ func TestRetention(t *testing.T) {
 
 func FuzzParseAttempt(f *testing.F) {
 	a := Attempt{At: time.UnixMicro(5), Tenant: 1, Endpoint: "a", Number: 2, Outcome: "retry", Status: 500, TookMS: 1.5, NextMS: 5000, Type: event.Clicked, Message: "m", Answer: "no"}
-	f.Add(a.key(), a.AppendTo(nil))
-	f.Add(a.key(), a.AppendTo(nil)[:attemptHeader])
-	f.Add(a.key(), append(a.AppendTo(nil), 0))
+	f.Add(a.appendKey(nil), a.AppendTo(nil))
+	f.Add(a.appendKey(nil), a.AppendTo(nil)[:attemptHeader])
+	f.Add(a.appendKey(nil), append(a.AppendTo(nil), 0))
 	f.Add([]byte("a"), []byte{1})
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		a, err := ParseAttempt(key, value)

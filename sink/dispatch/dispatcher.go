@@ -318,7 +318,7 @@ func (d *Dispatcher) storeFailed(err error) {
 const placeBytes = 24
 
 func (e *endpoint) key(p place) []byte {
-	return store.DueKey(e.Tenant.Number, e.Config.ID, p.due, p.id)
+	return appendPlace(append(make([]byte, 0, len(e.prefix)+placeBytes), e.prefix...), p)
 }
 
 // rangeFrom is the part of an endpoint's keys that begins at a place.

@@ -29,6 +29,8 @@ type retention struct {
 
 	bytes atomic.Int64 // of keys and values; without what a start found, until that is counted
 	from  []byte       // no key of the log stands before it, unless the clock was put back; only the goroutine
+
+	key, value []byte // of the entry that is added; only the marking goroutine
 }
 
 func newRetention(s *store.Store, settings configs.Dispatch, m *metrics.Set, now func() time.Time) *retention {
@@ -44,9 +46,9 @@ func (r *retention) on() bool { return r.limit > 0 }
 
 // add appends an entry to a batch.
 func (r *retention) add(b *pebble.Batch, a *Attempt) error {
-	key, value := a.key(), a.AppendTo(nil)
-	r.bytes.Add(int64(len(key) + len(value)))
-	return b.Set(key, value, nil)
+	r.key, r.value = a.appendKey(r.key[:0]), a.AppendTo(r.value[:0])
+	r.bytes.Add(int64(len(r.key) + len(r.value)))
+	return b.Set(r.key, r.value, nil)
 }
 
 // view is the log as it is now. What is added later is counted by add.

@@ -27,7 +27,7 @@ type Outcome struct {
 	Answer  []byte        // the first bytes of the answer's body
 	Took    time.Duration
 	Type    event.Type // of the event; "" where the event is not readable
-	Message []byte     // the mail's id, as the event has it; points into the document
+	Message string     // the mail's id, as the event has it
 	Gone    bool       // the receiver wants no other delivery either
 	Cut     bool       // by the end of the context: as if it had not been made; the rest means nothing
 

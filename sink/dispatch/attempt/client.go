@@ -31,9 +31,13 @@ const (
 
 // newClient prepares what all endpoints share. A connection that is kept saves TCP and TLS for the next attempt; how many are under way is not its business.
 func newClient(s configs.Dispatch) *http.Client {
+	headers := s.HeadersTimeout
+	if headers >= timeout(s) {
+		headers = 0 // the whole attempt ends first: no timer of its own
+	}
 	transport := &http.Transport{
 		TLSHandshakeTimeout:    s.TLSTimeout,
-		ResponseHeaderTimeout:  s.HeadersTimeout,
+		ResponseHeaderTimeout:  headers,
 		MaxResponseHeaderBytes: maxHeader,
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        idleTimeout,
@@ -52,13 +56,16 @@ func newClient(s configs.Dispatch) *http.Client {
 
 // send makes the request.
 func (s *Sender) send(ctx context.Context, t *Target, id event.ID, m message) Outcome {
-	attempt, cancel := context.WithTimeout(ctx, s.timeout())
-	defer cancel()
-	var reached phase
-	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(attempt, reached.trace()), http.MethodPost, t.Config.URL, bytes.NewReader(m.body))
-	if err != nil {
+	if t.request == nil {
 		return Outcome{verdict: formats.Retry, Reason: "url"}
 	}
+	attempt, cancel := context.WithTimeout(ctx, timeout(s.settings))
+	defer cancel()
+	var reached phase
+	request := t.request.WithContext(httptrace.WithClientTrace(attempt, reached.trace()))
+	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(m.body)), nil }
+	request.Body, _ = body()
+	request.GetBody, request.ContentLength = body, int64(len(m.body))
 	begin := s.now()
 	t.setHeaders(request, id, m.body, begin)
 	response, err := s.client.Do(request)
@@ -80,9 +87,10 @@ func (s *Sender) send(ctx context.Context, t *Target, id event.ID, m message) Ou
 	}
 }
 
-func (s *Sender) timeout() time.Duration {
-	if s.settings.Timeout > 0 {
-		return s.settings.Timeout
+// timeout is how long an attempt may take.
+func timeout(s configs.Dispatch) time.Duration {
+	if s.Timeout > 0 {
+		return s.Timeout
 	}
 	return 15 * time.Second
 }
@@ -90,6 +98,9 @@ func (s *Sender) timeout() time.Duration {
 // readAnswer reads an answer's body, within bounds of bytes and time: its status has said everything, so that an end that does not come is no failure. It costs the connection.
 func (s *Sender) readAnswer(body io.ReadCloser, cancel context.CancelFunc) []byte {
 	defer body.Close()
+	if body == http.NoBody {
+		return nil
+	}
 	if s.settings.BodyTimeout > 0 {
 		defer time.AfterFunc(s.settings.BodyTimeout, cancel).Stop()
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"waypost/configs"
@@ -22,6 +23,8 @@ type Target struct {
 	Config configs.Endpoint
 	Format formats.Format
 	signer *formats.Signer // Standard Webhooks' headers; nil: none
+
+	request *http.Request // what all attempts begin with, without body and headers; nil: the URL is none
 }
 
 // NewTarget prepares a tenant's endpoint.
@@ -31,6 +34,7 @@ func NewTarget(tenant *configs.Tenant, c configs.Endpoint) (*Target, error) {
 	if t.Format, ok = formats.ByName(c.Format); !ok {
 		return nil, fmt.Errorf("format %q is not known", c.Format)
 	}
+	t.request, _ = http.NewRequest(http.MethodPost, c.URL, nil) // a setting that is wrong was told where it was read
 	secrets := c.StandardSecrets
 	if t.Format == (formats.Standard{}) {
 		secrets = append([]configs.Secret{c.Secret}, secrets...)
@@ -83,22 +87,27 @@ type message struct {
 	body  []byte
 	waits []time.Duration
 	of    event.Type
-	mail  []byte // the mail's id
+	mail  string // the mail's id
 }
+
+// decoders have seen the names that are in every event.
+var decoders = sync.Pool{New: func() any { return new(event.Decoder) }}
 
 // message is made anew at each attempt from the stored event: the same bytes each time.
 func (t *Target) message(d *Delivery) (message, error) {
-	var decoder event.Decoder
+	decoder := decoders.Get().(*event.Decoder)
+	defer decoders.Put(decoder)
 	var e event.Event
 	if err := decoder.Decode(&e, d.Document); err != nil {
 		return message{}, errors.New("the stored event is not readable")
 	}
 	body, err := t.Format.AppendBody(nil, &formats.Input{Event: &e, Document: d.Document, Tenant: t.Tenant, Created: d.Created})
-	return message{body, t.Format.Waits(e.Type), e.Type, e.Message}, err
+	return message{body, t.Format.Waits(e.Type), e.Type, string(e.Message)}, err
 }
 
 // setHeaders sets the endpoint's own headers first, so that none of them replaces what the request needs.
 func (t *Target) setHeaders(r *http.Request, id event.ID, body []byte, now time.Time) {
+	r.Header = make(http.Header, 8+len(t.Config.Headers))
 	for _, h := range t.Config.Headers {
 		r.Header.Set(h.Name, string(h.Value))
 	}

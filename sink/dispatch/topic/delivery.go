@@ -111,7 +111,7 @@ type attemptDocument struct {
 
 func attemptRecord(t *attempt.Target, d *delivery, o *attempt.Outcome, now time.Time) ship.Record {
 	document := attemptDocument{Format: t.Format.Name(), Attempt: dispatch.Attempt{
-		At: now.UTC().Truncate(time.Microsecond), WebhookID: d.id.String(), Tenant: d.tenant, Endpoint: d.endpoint, Type: o.Type, Message: string(o.Message), Number: d.attempts + 1,
+		At: now.UTC().Truncate(time.Microsecond), WebhookID: d.id.String(), Tenant: d.tenant, Endpoint: d.endpoint, Type: o.Type, Message: o.Message, Number: d.attempts + 1,
 		Outcome: o.Word, Status: o.Status, Reason: o.Reason, TookMS: float64(o.Took.Microseconds()) / 1000, NextMS: o.Wait.Milliseconds(),
 	}}
 	if o.Word != attempt.Delivered {

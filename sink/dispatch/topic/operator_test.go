@@ -228,7 +228,7 @@ func TestAttemptsInTopics(t *testing.T) {
 	topic := c.o.Kafka.Topics.Deliveries
 	at := func(i int) time.Time { return now.Add(time.Duration(i-10) * time.Hour) }
 	for i := range 9 {
-		o := attempt.Outcome{Word: attempt.Again, Status: 503, Answer: []byte("away"), Took: time.Millisecond, Type: event.Clicked, Message: fmt.Appendf(nil, "m%d", i%2), Wait: time.Second}
+		o := attempt.Outcome{Word: attempt.Again, Status: 503, Answer: []byte("away"), Took: time.Millisecond, Type: event.Clicked, Message: fmt.Sprint("m", i%2), Wait: time.Second}
 		if i%3 == 0 {
 			o = attempt.Outcome{Word: attempt.Delivered, Status: 200, Answer: []byte("thanks"), Type: event.Clicked}
 		}

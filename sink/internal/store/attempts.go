@@ -18,15 +18,14 @@ type Attempt struct {
 // attemptTail is what follows the endpoint's id: run, sequence, number.
 const attemptTail = 8 + 8 + 2
 
-// Key is the key's bytes.
-func (a *Attempt) Key() []byte {
-	key := make([]byte, 0, 14+len(a.Endpoint)+attemptTail)
-	key = append(key, AttemptsFrom(a.At)...)
-	key = binary.BigEndian.AppendUint32(key, a.Tenant)
-	key = append(append(key, byte(len(a.Endpoint))), a.Endpoint...)
-	key = binary.BigEndian.AppendUint64(key, a.ID.Run)
-	key = binary.BigEndian.AppendUint64(key, a.ID.Sequence)
-	return binary.BigEndian.AppendUint16(key, a.Number)
+// AppendKey appends the key's bytes.
+func (a *Attempt) AppendKey(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint64(append(dst, attemptSpace), a.At)
+	dst = binary.BigEndian.AppendUint32(dst, a.Tenant)
+	dst = append(append(dst, byte(len(a.Endpoint))), a.Endpoint...)
+	dst = binary.BigEndian.AppendUint64(dst, a.ID.Run)
+	dst = binary.BigEndian.AppendUint64(dst, a.ID.Sequence)
+	return binary.BigEndian.AppendUint16(dst, a.Number)
 }
 
 // ParseAttempt reads the key of an attempt.
