@@ -71,8 +71,15 @@ type Sink struct {
 	PrintDecisions bool          `yaml:"print_decisions"` // `click ID first|repeat` on stdout, for the demo
 	DrainTimeout   time.Duration `yaml:"drain_timeout"`
 	Dispatch       Dispatch      `yaml:"dispatch"`
+	Uniques        Uniques       `yaml:"uniques"`
 	API            API           `yaml:"api"`
 	Log            Log           `yaml:"log"`
+}
+
+// Uniques are the events that were told, kept whole for those who pull them or have them sent again.
+type Uniques struct {
+	Keep      time.Duration `yaml:"keep"`       // how long; 0: none is
+	KeepBytes int64         `yaml:"keep_bytes"` // and how much of them; 0: none is
 }
 
 // API is where the sink lets tenants see and change their webhooks.

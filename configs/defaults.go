@@ -85,8 +85,9 @@ func DefaultSink() Sink {
 			Ports:        []int{80, 443, 8080, 8443},
 			RequireHTTPS: true,
 		},
-		API: API{Listen: "127.0.0.1:8082"},
-		Log: defaultLog(),
+		Uniques: Uniques{Keep: 45 * day, KeepBytes: 1 * gib},
+		API:     API{Listen: "127.0.0.1:8082"},
+		Log:     defaultLog(),
 	}
 }
 

@@ -128,6 +128,7 @@ func (s *Sink) group() group {
 			{"print_decisions", boolean(&s.PrintDecisions)},
 			{"drain_timeout", durationIn(&s.DrainTimeout, 0, 10*time.Minute)},
 			{"dispatch", s.Dispatch.group()},
+			{"uniques", s.Uniques.group()},
 			{"api", s.API.group()},
 			{"log", s.Log.group()},
 		},
@@ -144,6 +145,13 @@ func (s *Sink) check(r *reader, _ string) {
 		r.late("journals", inline, "must be [] where kafka.brokers is set: events come from the journals or from Kafka, never from both")
 	}
 	twice(r, "journals", s.Journals)
+}
+
+func (u *Uniques) group() group {
+	return group{settings: []setting{
+		{"keep", durationIn(&u.Keep, 0, 3650*day)},
+		{"keep_bytes", bytesIn(&u.KeepBytes, 0, 16*tib)},
+	}}
 }
 
 func (a *API) group() group {

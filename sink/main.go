@@ -7,12 +7,13 @@
 //	sink store due          deliveries that wait for an attempt
 //	sink store dead         deliveries that were given up
 //	sink store attempts     the log of attempts
+//	sink store kept         the events that were told
 //	sink hooks list         each endpoint: what is due to it, whether it fails, why and since when
 //	sink hooks attempts     what came of each attempt, the newest first
 //	sink hooks test         send samples to an endpoint and show what it answers
 //	sink hooks disable      end attempts at an endpoint; what it would be told is kept
 //	sink hooks enable       begin them again
-//	sink hooks replay       send dead letters, or what waits, again now
+//	sink hooks replay       send dead letters, what waits, or what was delivered again now
 //	sink topics create      make the topics of Kafka that are missing
 //	sink topics check       say what is wrong with the topics; exit 1 when something is
 //	sink topics describe    print the topics and their settings
@@ -21,7 +22,7 @@
 //
 // Settings: configs/sink.yaml or --config FILE, and the tenants file that it names.
 //
-// Ports: admin 127.0.0.1:9082 (/metrics, /healthz, /readyz, pprof, /hooks), and the webhooks' API 127.0.0.1:8082 where a
+// Ports: admin 127.0.0.1:9082 (/metrics, /healthz, /readyz, pprof, /hooks), and the API 127.0.0.1:8082 where a
 // tenant has a token, from the settings.
 //
 // Signals: SIGTERM and SIGINT stop reading, finish the deliveries under way and end; a second one ends at once. After drain_timeout deliveries

@@ -21,6 +21,7 @@ import (
 	"waypost/sink/internal/hooks"
 	"waypost/sink/internal/metrics"
 	"waypost/sink/internal/store"
+	"waypost/sink/internal/uniques"
 )
 
 // measureEvery is how often the gauges are set that cost more than a load.
@@ -43,6 +44,7 @@ type service struct {
 	made       *api.Topic             // with Kafka: the webhooks that were made through the API
 	courier    *dispatchtopic.Courier // with Kafka, where there are endpoints or may be
 	sources    []ingest.Source
+	uniques    *uniques.Keeper // nil with Kafka
 	dispatcher *dispatch.Dispatcher
 	hooks      *hooks.API
 	ingester   *ingest.Ingester
@@ -76,12 +78,15 @@ func (s *service) open() (err error) {
 	if s.store, err = store.Open(cfg.Store, store.Options{Logger: s.log, Fatal: s.fatal}); err != nil {
 		return err
 	}
+	if s.uniques, err = uniques.Open(uniques.Options{Store: s.store, Settings: cfg.Uniques, Metrics: s.metrics, Failed: s.fail}); err != nil {
+		return err
+	}
 	book, err := api.Load(s.store)
 	if err != nil {
 		return err
 	}
 	s.dispatcher, err = dispatch.New(dispatch.Options{
-		Store: s.store, Tenants: s.p.tenants, Added: book.Added(s.p.tenants, s.log), Settings: cfg.Dispatch, Metrics: s.metrics, Logger: s.log, Failed: s.fail,
+		Store: s.store, Uniques: s.uniques, Tenants: s.p.tenants, Added: book.Added(s.p.tenants, s.log), Settings: cfg.Dispatch, Metrics: s.metrics, Logger: s.log, Failed: s.fail,
 	})
 	if err != nil {
 		return err
@@ -98,7 +103,7 @@ func (s *service) open() (err error) {
 		lines = s.p.stdout
 	}
 	s.ingester = ingest.New(ingest.Options{
-		Store: s.store, Sources: s.sources, Outbox: s.dispatcher, BatchRecords: cfg.BatchRecords, Decisions: lines,
+		Store: s.store, Sources: s.sources, Outbox: s.dispatcher, Archive: s.uniques, BatchRecords: cfg.BatchRecords, Decisions: lines,
 		Metrics: s.metrics, Logger: s.log, Trouble: s.sourcesTrouble,
 	})
 	return nil
@@ -132,7 +137,7 @@ func (s *service) openAPI(book *api.Book, d api.Dispatcher) (err error) {
 		return nil
 	}
 	s.api, err = api.Start(cfg.API.Listen, api.Options{
-		Book: book, Tenants: s.p.tenants, Dispatcher: d, Rules: cfg.Dispatch.Outbound(), Settings: cfg.Dispatch, Logger: s.log,
+		Book: book, Tenants: s.p.tenants, Dispatcher: d, Uniques: s.uniques, Rules: cfg.Dispatch.Outbound(), Settings: cfg.Dispatch, Logger: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
@@ -307,6 +312,9 @@ func (s *service) close() {
 	}
 	if s.made != nil {
 		s.made.Close()
+	}
+	if s.uniques != nil {
+		s.uniques.Close()
 	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {

@@ -14,6 +14,7 @@ import (
 	"waypost/sink/dispatch"
 	"waypost/sink/ingest/topic"
 	"waypost/sink/internal/store"
+	"waypost/sink/internal/uniques"
 )
 
 type storeCommand struct {
@@ -23,6 +24,7 @@ type storeCommand struct {
 	Due       dueCommand       `cmd:"" help:"Deliveries that wait for an attempt."`
 	Dead      deadCommand      `cmd:"" help:"Deliveries that were given up, and why."`
 	Attempts  attemptsCommand  `cmd:"" help:"The log of attempts, oldest first."`
+	Kept      keptCommand      `cmd:"" help:"The events that were told, kept for those who pull them or have them sent again."`
 }
 
 type (
@@ -32,6 +34,7 @@ type (
 	dueCommand       struct{}
 	deadCommand      struct{}
 	attemptsCommand  struct{}
+	keptCommand      struct{}
 )
 
 const dayText = "2006-01-02"
@@ -173,9 +176,24 @@ func (attemptsCommand) Run(p *program) error {
 	return p.list(store.Attempts, func(key, value []byte) (any, error) { return dispatch.ParseAttempt(key, value) })
 }
 
+// Run is `sink store kept`.
+func (keptCommand) Run(p *program) error {
+	return p.list(store.Kept, func(_, value []byte) (any, error) {
+		documents, err := uniques.Documents(value)
+		var all several
+		for _, d := range documents {
+			all = append(all, json.RawMessage(d))
+		}
+		return all, err
+	})
+}
+
+// several are the lines of one key.
+type several []any
+
 func fromMicros(micros uint64) time.Time { return time.UnixMicro(int64(micros)).UTC() }
 
-// list prints a space of the store, one JSON line a key. With Kafka, those of all partitions one after the other.
+// list prints a space of the store, one JSON line a key, or several. With Kafka, those of all partitions one after the other.
 func (p *program) list(space store.Space, line func(key, value []byte) (any, error)) error {
 	if !p.cfg.Kafka.On() {
 		return p.listStore(p.cfg.Store, space, line)
@@ -216,8 +234,14 @@ func (p *program) listStore(dir string, space store.Space, line func(key, value 
 		if err != nil {
 			return fmt.Errorf("key %x: %w", iter.Key(), err)
 		}
-		if err := encoder.Encode(l); err != nil {
-			return err
+		all, ok := l.(several)
+		if !ok {
+			all = several{l}
+		}
+		for _, l := range all {
+			if err := encoder.Encode(l); err != nil {
+				return err
+			}
 		}
 	}
 	if err := iter.Error(); err != nil {

@@ -13,7 +13,7 @@
 //
 // What must hold: a click that was answered stands in the log exactly once, one that was not at most once; the sink's decisions are those of
 // the oracle; for every unique click each endpoint got one webhook, under one id and with one body however often it was sent, and nobody else
-// caused one.
+// caused one; and the sink keeps each unique click's event once, as the log has it.
 //
 // The scenario deliveries asks besides how much is delivered again after each kill: the sink tells its life with every delivery, so that a delivery which was under way when it
 // died, and is read after its next life has begun, counts for the right one.

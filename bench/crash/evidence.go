@@ -14,6 +14,8 @@ type evidence struct {
 	clicks     []*click   // by number
 	logs       [][]record // the copy of each journal, in its order
 	decisions  []decision // what the sink's store holds
+	keeps      bool       // on one machine it also keeps what was told:
+	kept       []record
 	deliveries []delivery // what the receiver got, each (path, id) once
 	paths      []string   // the endpoints: each must get every unique click
 	lives      []life     // of the sink
@@ -87,6 +89,23 @@ func readLog(path string) ([]record, error) {
 		log = append(log, r)
 	}
 	return log, lines.Err()
+}
+
+// readKept reads what `sink store kept` printed: one event a line.
+func readKept(text []byte) ([]record, error) {
+	var all []record
+	for line := range bytes.Lines(text) {
+		var r record
+		err := json.Unmarshal(line, &r)
+		if err == nil {
+			r.number, err = clickNumber(r.Data.UserAgent)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("sink store kept, line %d: %w", len(all)+1, err)
+		}
+		all = append(all, r)
+	}
+	return all, nil
 }
 
 // readDecisions reads what `sink store cat` printed: one JSON object a line.

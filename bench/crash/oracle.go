@@ -37,7 +37,11 @@ func (e *evidence) check() *findings {
 	want := e.firsts()
 	f.keys = len(want)
 	e.checkDecisions(f, want)
-	e.checkDeliveries(f, e.uniques(f, want))
+	uniques := e.uniques(f, want)
+	e.checkDeliveries(f, uniques)
+	if e.keeps {
+		e.checkKept(f, uniques)
+	}
 	e.checkAgain(f)
 	return f
 }
@@ -234,6 +238,29 @@ func (e *evidence) checkDeliveries(f *findings, uniques map[string]bool) {
 	for _, path := range e.paths {
 		if arrived[path] != len(uniques) {
 			f.fault("%s: %d of %d unique clicks arrived", path, arrived[path], len(uniques))
+		}
+	}
+}
+
+// checkKept: every unique click is kept once, as the log has it, and nothing else is.
+func (e *evidence) checkKept(f *findings, uniques map[string]bool) {
+	logged := map[string]*record{}
+	for _, log := range e.logs {
+		for i := range log {
+			logged[log[i].ID] = &log[i]
+		}
+	}
+	times := map[string]int{}
+	for i := range e.kept {
+		r := &e.kept[i]
+		times[r.ID]++
+		if was := logged[r.ID]; !uniques[r.ID] || was == nil || r.number != was.number || !r.Time.Equal(was.Time) {
+			f.fault("%s is kept, of click %d: the log and its uniques have %v", r.ID, r.number, was)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(uniques)) {
+		if times[id] != 1 {
+			f.fault("%s is a unique click and kept %d times", id, times[id])
 		}
 	}
 }

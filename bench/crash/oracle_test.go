@@ -23,7 +23,7 @@ func newWorld(edges int) *world {
 	for range edges {
 		w.retention = append(w.retention, []int{45})
 	}
-	w.paths = []string{"/standard", "/postmark"}
+	w.paths, w.keeps = []string{"/standard", "/postmark"}, true
 	return w
 }
 
@@ -55,6 +55,7 @@ func (w *world) first(id string) {
 			if r.ID == id {
 				w.deliver("/standard", id, fmt.Sprintf(`{"data":{"user_agent":%q}}`, r.Data.UserAgent))
 				w.deliver("/postmark", id, fmt.Sprintf(`{"UserAgent":%q}`, r.Data.UserAgent))
+				w.kept = append(w.kept, r)
 			}
 		}
 	}
@@ -134,6 +135,10 @@ func TestOracleFinds(t *testing.T) {
 		{"label missing", func(w *world) { w.logs[0][0].Data.Labels = nil }, "labels is []"},
 		{"label of a person", func(w *world) { w.logs[0][2].Data.Labels = []string{"head"} }, "labels is [head]"},
 		{"retention", func(w *world) { w.logs[0][0].Data.RetentionDays = 7 }, "retention is 7"},
+		{"not kept", func(w *world) { w.kept = w.kept[1:] }, "is a unique click and kept 0 times"},
+		{"kept twice", func(w *world) { w.kept = append(w.kept, w.kept[0]) }, "is a unique click and kept 2 times"},
+		{"a repeat kept", func(w *world) { w.kept = append(w.kept, w.logs[0][3]) }, "is kept, of click 3"},
+		{"kept as another", func(w *world) { w.kept[0].number = 1 }, "is kept, of click 1"},
 		{"no decision", func(w *world) { w.decisions = w.decisions[1:] }, "the sink holds 0 decisions"},
 		{"another first", func(w *world) { w.decisions[0] = decision{w.logs[0][3].ID, w.logs[0][3].ID} }, "the sink holds 0 decisions"},
 		{"another person", func(w *world) { w.decisions[0].person = w.logs[0][3].ID }, "first person"},

@@ -85,7 +85,12 @@ func (r *round) finish() (*evidence, error) {
 	e.deliveries, refused = r.hooks.all()
 	e.lives, e.mostAgain = r.hooks.allLives(), r.mostAgain
 	e.complaints = append(r.complaints, refused...)
-	return e, nil
+	if text, err = r.store("kept"); err != nil {
+		return nil, err
+	}
+	e.keeps = true
+	e.kept, err = readKept(text)
+	return e, err
 }
 
 func (r *round) stop(p *stack.Process) error {

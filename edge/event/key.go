@@ -1,9 +1,11 @@
 package event
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -48,6 +50,30 @@ func appendKeyText(dst, s []byte, special byte) []byte {
 		i++
 	}
 	return dst
+}
+
+// KeyMessage appends the message that a Kafka key names, as the event of that key has it; false where the bytes are no such key.
+func KeyMessage(dst, key []byte) ([]byte, bool) {
+	_, rest, ok := bytes.Cut(key, []byte{'/'})
+	text, _, ok2 := bytes.Cut(rest, []byte{'/'})
+	if !ok || !ok2 {
+		return dst, false
+	}
+	for {
+		plain, escaped, more := bytes.Cut(text, []byte{'%'})
+		dst = append(dst, plain...)
+		if !more {
+			return dst, true
+		}
+		if len(escaped) < 2 {
+			return dst, false
+		}
+		high, low := strings.IndexByte(upperHex, escaped[0]), strings.IndexByte(upperHex, escaped[1])
+		if high < 0 || low < 0 {
+			return dst, false
+		}
+		dst, text = append(dst, byte(high<<4|low)), escaped[2:]
+	}
 }
 
 // lowerAddress turns A to Z into lower case in place. The hash of an address is left alone: '#' and no '@'. Letters beyond ASCII stay: their

@@ -1,7 +1,9 @@
 package event
 
 import (
+	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -38,6 +40,30 @@ func TestAppendKey(t *testing.T) {
 			t.Errorf("key of %+v: %q", c, got)
 		}
 	}
+}
+
+// The message that a record's key names is that of its document, whatever came from outside.
+func FuzzKeyMessage(f *testing.F) {
+	for _, message := range []string{"123", "a/b%c\n", "\xfc", "ü", "", "%2F", strings.Repeat("é", 600)} {
+		f.Add([]byte(message), []byte("456"))
+	}
+	f.Add([]byte("7/%"), []byte("7/%2/"))
+	f.Fuzz(func(t *testing.T, message, other []byte) {
+		e := Event{Type: Clicked, Tenant: 7, Message: message, Prospect: other}
+		record, _ := AppendRecord(nil, &e)
+		key, document, err := SplitRecord(record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d Decoder
+		if err := d.Decode(&e, document); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := KeyMessage(nil, key); !ok || !bytes.Equal(got, e.Message) {
+			t.Errorf("%q, %v; the document has %q", got, ok, e.Message)
+		}
+		_, _ = KeyMessage(nil, other)
+	})
 }
 
 func TestUnique(t *testing.T) {

@@ -23,7 +23,9 @@ import (
 	"waypost/configs/outbound"
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
+	"waypost/sink/internal/metrics"
 	"waypost/sink/internal/store"
+	"waypost/sink/internal/uniques"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -66,6 +68,7 @@ type harness struct {
 	tenants *configs.Tenants
 	files   *vfs.MemFS
 	board   *board
+	began   time.Time
 }
 
 func twoTenants() *configs.Tenants {
@@ -79,7 +82,7 @@ func twoTenants() *configs.Tenants {
 
 func start(t *testing.T) *harness {
 	h := &harness{
-		t: t, client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}}, files: vfs.NewMem(),
+		t: t, client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}}, files: vfs.NewMem(), began: time.Now().UTC().Truncate(time.Second),
 		tenants: twoTenants(),
 	}
 	t.Cleanup(h.client.CloseIdleConnections)
@@ -103,8 +106,14 @@ func (h *harness) open() {
 	for _, a := range book.Added(h.tenants, slog.New(slog.DiscardHandler)) {
 		_ = h.board.Put(a, func() error { return nil })
 	}
+	kept, err := uniques.Open(uniques.Options{
+		Store: s, Settings: configs.DefaultSink().Uniques, Metrics: metrics.Discard(), Failed: func(err error) { h.t.Error(err) },
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	h.Server, err = Start("127.0.0.1:0", Options{
-		Book: book, Tenants: h.tenants, Dispatcher: h.board, Rules: &outbound.Rules{Ports: []int{443}, RequireTLS: true}, Logger: slog.New(slog.DiscardHandler),
+		Book: book, Tenants: h.tenants, Dispatcher: h.board, Uniques: kept, Rules: &outbound.Rules{Ports: []int{443}, RequireTLS: true}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -116,10 +125,15 @@ func (h *harness) close() {
 	h.client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if err := errors.Join(h.Close(ctx), h.Book.keeper.(*shelf).store.Close()); err != nil {
+	err := h.Close(ctx)
+	h.Uniques.Close()
+	if err := errors.Join(err, h.store().Close()); err != nil {
 		h.t.Error(err)
 	}
 }
+
+// store is the one in which webhooks, and what was told, are kept.
+func (h *harness) store() *store.Store { return h.Book.keeper.(*shelf).store }
 
 // do makes a request and gives its status and body.
 func (h *harness) do(token, method, path, body string) (int, string) {

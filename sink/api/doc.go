@@ -1,4 +1,4 @@
-// Package api is where programs of tenants see and change the webhooks of their tenant, in the form of Postmark's webhooks API.
+// Package api is where programs of tenants see and change the webhooks of their tenant, and pull what was told, in the form of Postmark's webhooks and messages APIs.
 //
 //	GET    /webhooks[?MessageStream=S]   all of the tenant's, those of tenants.yaml too
 //	POST   /webhooks                     makes one
@@ -6,6 +6,9 @@
 //	PUT    /webhooks/ID                  changes what the body names
 //	DELETE /webhooks/ID
 //	POST   /webhooks/ID/test             sends samples to it
+//	GET    /messages/outbound/clicks               the tenant's clicks, the newest first, a page of those that fit
+//	GET    /messages/outbound/clicks/MESSAGEID     those of a message
+//	GET    /messages/outbound/opens[/MESSAGEID]    opens, likewise
 //
 // The header X-Postmark-Server-Token says whose they are. A change is answered when it is durable and in force: an event that is decided after the answer sees it.
 //

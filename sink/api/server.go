@@ -19,6 +19,7 @@ import (
 	"waypost/configs/outbound"
 	"waypost/sink/dispatch"
 	"waypost/sink/internal/jsonbody"
+	"waypost/sink/internal/uniques"
 )
 
 // Limits of the listener.
@@ -42,6 +43,7 @@ type Options struct {
 	Book       *Book
 	Tenants    *configs.Tenants
 	Dispatcher Dispatcher
+	Uniques    *uniques.Keeper // nil: nothing can be pulled, because events come from Kafka
 	Rules      *outbound.Rules
 	Settings   configs.Dispatch // of samples
 	Logger     *slog.Logger
@@ -50,11 +52,13 @@ type Options struct {
 // Server is the API's listener.
 type Server struct {
 	Options
-	tokens   []token
-	listener net.Listener
-	http     *http.Server
-	served   chan struct{}
-	tests    tests
+	tokens    []token
+	listener  net.Listener
+	http      *http.Server
+	served    chan struct{}
+	tests     tests
+	searching chan struct{} // a search under way has put something into it
+	patience  time.Duration // of a search that waits for its turn
 }
 
 // token is kept as its hash, so that comparing takes the same time for each length.
@@ -69,7 +73,7 @@ func Start(addr string, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Options: o, listener: listener, served: make(chan struct{})}
+	s := &Server{Options: o, listener: listener, served: make(chan struct{}), searching: make(chan struct{}, searches), patience: patience}
 	for _, tenant := range o.Tenants.List {
 		for _, text := range tenant.APITokens {
 			s.tokens = append(s.tokens, token{sha256.Sum256([]byte(text)), tenant})
@@ -113,6 +117,7 @@ const (
 	codeToken       = 10
 	codeInvalidJSON = 402
 	codeNotFitting  = 403
+	codeQuery       = 700
 	codeStream      = 1226
 )
 
@@ -150,15 +155,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) (any, error) {
+	kind, message, pulling := pulled(r.URL.EscapedPath())
 	rest, ok := strings.CutPrefix(r.URL.Path, "/webhooks")
 	number, isOne := strings.CutPrefix(rest, "/")
 	number, isTest := strings.CutSuffix(number, "/test")
-	if !ok || rest != "" && !isOne || isTest && number == "" {
-		return nil, refuse(http.StatusNotFound, "no such path; there are /webhooks, /webhooks/ID and /webhooks/ID/test")
+	if !pulling && (!ok || rest != "" && !isOne || isTest && number == "") {
+		return nil, refuse(http.StatusNotFound, "no such path; there are /webhooks, /webhooks/ID, /webhooks/ID/test, and /messages/outbound/clicks and opens, each with or without /MESSAGEID")
 	}
 	tenant := s.tenantOf(r)
 	if tenant == nil {
 		return nil, &problem{http.StatusUnauthorized, codeToken, "X-Postmark-Server-Token: must be one of the api_tokens of a tenant"}
+	}
+	if pulling {
+		return s.pull(w, r, tenant, kind, message)
 	}
 	if isTest {
 		return s.test(w, r, tenant, number)

@@ -77,13 +77,15 @@ func newTaker(a Added) (*taker, error) {
 
 // takes says whether the endpoint is to be told. What its format has no document for is counted; what it does not want is not.
 func (r *taker) takes(f *ingest.First, m *metrics.Set) bool {
-	if r.types != nil && !slices.Contains(r.types, f.Type) {
-		return false
-	}
-	if r.stream != "" && r.stream != streamOf(f, r.Tenant) {
-		return false
-	}
-	return r.Takes(f.Type, m)
+	return r.asked(f) && r.Takes(f.Type, m)
+}
+
+// wants is takes, and counts nothing.
+func (r *taker) wants(f *ingest.First) bool { return r.asked(f) && r.Format.Has(f.Type) }
+
+// asked says whether it asked for events of this type and stream.
+func (r *taker) asked(f *ingest.First) bool {
+	return (r.types == nil || slices.Contains(r.types, f.Type)) && (r.stream == "" || r.stream == streamOf(f, r.Tenant))
 }
 
 // streamOf is the stream that the postmark document will name. Only events of providers name one, so that others are not decoded for it.

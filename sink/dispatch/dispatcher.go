@@ -20,6 +20,7 @@ import (
 	"waypost/sink/ingest"
 	"waypost/sink/internal/metrics"
 	"waypost/sink/internal/store"
+	"waypost/sink/internal/uniques"
 )
 
 // Bounds that no setting moves.
@@ -34,6 +35,7 @@ const (
 // Options of a Dispatcher.
 type Options struct {
 	Store    *store.Store
+	Uniques  *uniques.Keeper // what was told, for replays
 	Tenants  *configs.Tenants
 	Added    []Added // endpoints beside those of Tenants, as Put takes them
 	Settings configs.Dispatch
@@ -50,6 +52,7 @@ type Options struct {
 // Dispatcher delivers webhooks. It is ingest's Outbox.
 type Dispatcher struct {
 	store     *store.Store
+	uniques   *uniques.Keeper
 	endpoints atomic.Pointer[endpoints] // replaced as a whole, under changing
 	changing  sync.Mutex
 	ended     bool // under changing: no endpoint is added or changed any more
@@ -100,7 +103,7 @@ func New(o Options) (*Dispatcher, error) {
 		o.sharedMemory = sharedMemory
 	}
 	d := &Dispatcher{
-		store: o.Store, metrics: o.Metrics, log: o.Logger, now: o.Now, failed: o.Failed, settings: o.Settings,
+		store: o.Store, uniques: o.Uniques, metrics: o.Metrics, log: o.Logger, now: o.Now, failed: o.Failed, settings: o.Settings,
 		window: max(o.Settings.Window, 1), maxDead: o.maxDeadLetters, share: o.sharedMemory,
 		refills: make(chan struct{}, refillsAtOnce), marks: make(chan mark, marksAtOnce), marked: make(chan struct{}),
 	}

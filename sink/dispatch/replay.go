@@ -10,6 +10,7 @@ import (
 
 	"waypost/edge/event"
 	"waypost/sink/internal/store"
+	"waypost/sink/internal/uniques"
 )
 
 const (
@@ -21,12 +22,14 @@ const (
 // ReplayQuery says what is to be sent again. Zero values ask for all of it.
 type ReplayQuery struct {
 	Dead, Waiting bool // dead letters; deliveries that wait for another attempt
+	Delivered     bool // everything else that was told and is kept; also to endpoints that came later
 	Tenant        uint32
 	Endpoint      string
 	WebhookIDs    map[event.ID]bool
 	Types         map[event.Type]bool
-	From, To      uint64 // given up, or for those that wait made due first, at From or later and before To: microseconds since 1970
-	List          bool   // only say which they are
+	// From, To: given up, for those that wait made due first, for those delivered happened, at From or later and before To: microseconds since 1970.
+	From, To uint64
+	List     bool // only say which they are
 }
 
 // Replayed is one delivery that is sent again.
@@ -35,7 +38,7 @@ type Replayed struct {
 	Tenant    uint32     `json:"tenant"`
 	Endpoint  string     `json:"endpoint"`
 	Type      event.Type `json:"type,omitempty"`
-	Was       string     `json:"was"` // dead, waiting
+	Was       string     `json:"was"` // dead, waiting, delivered
 	Created   time.Time  `json:"created"`
 	GivenUp   *time.Time `json:"given_up,omitempty"`
 	Attempts  int        `json:"attempts"` // made before, all of which failed
@@ -48,13 +51,32 @@ type Replayed struct {
 }
 
 // Replay makes deliveries due now, under their old ids and with their schedule from the beginning, and visits each. It moves them: a letter that is
-// sent again is no dead letter any more, unless it is given up once more. Letters of endpoints that the settings do not name stay.
+// sent again is no dead letter any more, unless it is given up once more. Letters of endpoints that the settings do not name stay. With Delivered an error can be one of uniques.View.
 func (d *Dispatcher) Replay(ctx context.Context, q ReplayQuery, visit func(*Replayed)) error {
 	d.replaying.Lock() // two at once would move the same deliveries twice
 	defer d.replaying.Unlock()
+	if q.Delivered && d.uniques == nil {
+		return uniques.ErrOff
+	}
+	if q.Delivered {
+		view, err := d.uniques.View() // before the others move anything
+		if err != nil {
+			return err
+		}
+		defer view.Close()
+		if err := d.replayFailed(ctx, &q, visit); err != nil {
+			return err
+		}
+		return d.replayTold(ctx, &q, view, visit)
+	}
+	return d.replayFailed(ctx, &q, visit)
+}
+
+// replayFailed sends dead letters and what waits again.
+func (d *Dispatcher) replayFailed(ctx context.Context, q *ReplayQuery, visit func(*Replayed)) error {
 	if q.Dead {
 		start, end := store.Deads.Range()
-		if err := d.replayRange(ctx, &q, start, end, visit); err != nil {
+		if err := d.replayRange(ctx, q, start, end, visit); err != nil {
 			return err
 		}
 	}
@@ -65,7 +87,7 @@ func (d *Dispatcher) Replay(ctx context.Context, q ReplayQuery, visit func(*Repl
 		if q.Tenant != 0 && q.Tenant != e.Tenant.Number || q.Endpoint != "" && q.Endpoint != e.Config.ID {
 			continue
 		}
-		if err := d.replayRange(ctx, &q, bytes.Clone(e.prefix), store.After(e.prefix), visit); err != nil {
+		if err := d.replayRange(ctx, q, bytes.Clone(e.prefix), store.After(e.prefix), visit); err != nil {
 			return err
 		}
 	}
@@ -93,10 +115,11 @@ func (d *Dispatcher) replayRange(ctx context.Context, q *ReplayQuery, start, end
 // again is a delivery on its way from one place in the store to another.
 type again struct {
 	endpoint *endpoint
-	from     []byte
+	from     []byte // nil: from nowhere
 	to       place
 	value    []byte
-	dead     bool
+	dead     bool // was a letter
+	fresh    bool // was nothing that waits
 }
 
 // replaySome moves the next replayStep deliveries that fit.
@@ -121,7 +144,9 @@ func (d *Dispatcher) replaySome(q *ReplayQuery, iter *pebble.Iterator, visit fun
 		}
 		r.delivery.Attempts = 0
 		// Each has a time of its own: two letters of one delivery stay two.
-		moved = append(moved, again{r.to, bytes.Clone(iter.Key()), place{now + uint64(len(moved)), r.id}, r.delivery.AppendTo(nil), r.GivenUp != nil})
+		moved = append(moved, again{
+			endpoint: r.to, from: bytes.Clone(iter.Key()), to: place{now + uint64(len(moved)), r.id}, value: r.delivery.AppendTo(nil), dead: r.GivenUp != nil, fresh: r.GivenUp != nil,
+		})
 		r.to, r.delivery = nil, Delivery{} // the iterator's memory
 		visit(r)
 	}
@@ -147,8 +172,10 @@ func (d *Dispatcher) move(all []again) error {
 	b := d.store.NewBatch()
 	defer b.Close()
 	for i := range all {
-		if err := b.Delete(all[i].from, nil); err != nil {
-			return err
+		if all[i].from != nil {
+			if err := b.Delete(all[i].from, nil); err != nil {
+				return err
+			}
 		}
 		if err := b.Set(all[i].endpoint.key(all[i].to), all[i].value, nil); err != nil {
 			return err
@@ -160,6 +187,8 @@ func (d *Dispatcher) move(all []again) error {
 	for i := range all {
 		if all[i].dead {
 			d.dead--
+		}
+		if all[i].fresh {
 			all[i].endpoint.addPending(1)
 		}
 		all[i].endpoint.spill(all[i].to)

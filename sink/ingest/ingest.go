@@ -22,7 +22,9 @@ type First struct {
 	ID       event.ID
 	Type     event.Type
 	Tenant   uint32
-	Document []byte // valid during the call only
+	Time     time.Time // the event's own
+	Key      []byte    // the Kafka key
+	Document []byte    // like Key valid during the call only
 }
 
 // Outbox takes what is to be delivered. Due and Committed are called from one goroutine in turns.
@@ -30,6 +32,16 @@ type Outbox interface {
 	// Due adds the deliveries of one first to the batch that also holds its decision.
 	Due(b *pebble.Batch, f First) error
 	// Committed says that the batch is on disk: only now may anything of it be sent.
+	Committed()
+}
+
+// Archive takes what was told, to keep it. Its methods are called from one goroutine, in this order.
+type Archive interface {
+	// Keep notes one first. Its slices stay valid until Write has returned.
+	Keep(f First) error
+	// Write adds what was noted to the batch that also holds the decisions.
+	Write(b *pebble.Batch) error
+	// Committed says that the batch is on disk.
 	Committed()
 }
 
@@ -47,6 +59,7 @@ type Options struct {
 	Store        *store.Store
 	Sources      []Source
 	Outbox       Outbox
+	Archive      Archive          // optional
 	BatchRecords int              // most records of a batch; 5,000
 	Decisions    io.Writer        // takes a line `click ID first|repeat` a click; nil: nobody
 	Now          func() time.Time // the sink's clock; time.Now
@@ -124,6 +137,9 @@ func (in *Ingester) Step() (int, error) {
 	in.stored()
 	fault.Point("ingest.positioned")
 	in.o.Outbox.Committed()
+	if in.o.Archive != nil {
+		in.o.Archive.Committed()
+	}
 	in.count(decisions)
 	return taken, in.print(decisions)
 }
@@ -205,8 +221,19 @@ func (in *Ingester) decide() ([]Decision, error) {
 		if !decisions[i].Webhook {
 			continue
 		}
-		f := First{ID: decisions[i].ID, Type: decisions[i].Type, Tenant: decisions[i].Tenant, Document: in.batch.Records[i].Document}
+		r := &in.batch.Records[i]
+		f := First{ID: decisions[i].ID, Type: decisions[i].Type, Tenant: decisions[i].Tenant, Time: decisions[i].Time, Key: r.Key, Document: r.Document}
 		if err := in.o.Outbox.Due(b, f); err != nil {
+			return nil, fmt.Errorf("ingest: %w", err)
+		}
+		if in.o.Archive != nil {
+			if err := in.o.Archive.Keep(f); err != nil {
+				return nil, fmt.Errorf("ingest: %w", err)
+			}
+		}
+	}
+	if in.o.Archive != nil {
+		if err := in.o.Archive.Write(b); err != nil {
 			return nil, fmt.Errorf("ingest: %w", err)
 		}
 	}

@@ -18,16 +18,19 @@ var (
 	eventSpace   = uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:waypost:event"))
 )
 
-// messageUUID is the sender's message id where that is a UUID, as Postmark's are; else one derived from tenant and message.
-func messageUUID(e *event.Event) string {
-	if len(e.Message) == 36 {
-		if id, err := uuid.ParseBytes(e.Message); err == nil {
-			return id.String()
+// messageUUID is the event's MessageID as text.
+func messageUUID(e *event.Event) string { return MessageID(e.Tenant, e.Message).String() }
+
+// MessageID is how the postmark format names a tenant's message: by the sender's id where that is a UUID, else by one derived from it.
+func MessageID(tenant uint32, message []byte) uuid.UUID {
+	if len(message) == 36 {
+		if id, err := uuid.ParseBytes(message); err == nil {
+			return id
 		}
 	}
-	name := strconv.AppendUint(nil, uint64(e.Tenant), 10)
-	name = append(append(name, '/'), e.Message...)
-	return uuid.NewSHA1(messageSpace, name).String()
+	name := strconv.AppendUint(nil, uint64(tenant), 10)
+	name = append(append(name, '/'), message...)
+	return uuid.NewSHA1(messageSpace, name)
 }
 
 // messageReference is messageUUID as Maileroo writes its reference ids: 32 hex digits.

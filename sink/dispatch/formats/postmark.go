@@ -128,7 +128,7 @@ func newPostmarkClick(in *Input) *postmarkClick {
 	e := in.Event
 	return &postmarkClick{
 		RecordType:    "Click",
-		MessageStream: stream(in),
+		MessageStream: Stream(in),
 		ClickLocation: clickLocation(e.Place),
 		Platform:      "Unknown",
 		UserAgent:     string(e.UserAgent),
@@ -146,7 +146,7 @@ func newPostmarkOpen(in *Input) *postmarkOpen {
 	e := in.Event
 	return &postmarkOpen{
 		RecordType:    "Open",
-		MessageStream: stream(in),
+		MessageStream: Stream(in),
 		FirstOpen:     true, // no other is told
 		Platform:      "Unknown",
 		UserAgent:     string(e.UserAgent),
@@ -165,8 +165,8 @@ func postmarkTime(e *event.Event) string {
 	return occurred(e).UTC().Format("2006-01-02T15:04:05.0000000Z")
 }
 
-// stream is the message's, else the tenant's.
-func stream(in *Input) string {
+// Stream is the message's, else the tenant's.
+func Stream(in *Input) string {
 	if len(in.Event.Stream) > 0 {
 		return string(in.Event.Stream)
 	}

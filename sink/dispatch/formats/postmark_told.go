@@ -26,7 +26,7 @@ func newPostmarkDelivery(in *Input) *postmarkDelivery {
 	return &postmarkDelivery{
 		RecordType:    "Delivery",
 		ServerID:      e.Tenant,
-		MessageStream: stream(in),
+		MessageStream: Stream(in),
 		MessageID:     messageUUID(e),
 		Recipient:     string(e.Recipient),
 		Tag:           string(e.Tag),
@@ -67,7 +67,7 @@ func newPostmarkBounce(in *Input) *postmarkBounce {
 	}
 	return &postmarkBounce{
 		RecordType:    record,
-		MessageStream: stream(in),
+		MessageStream: Stream(in),
 		ID:            bounceID(e),
 		Type:          kind.name,
 		TypeCode:      kind.code,

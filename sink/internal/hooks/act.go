@@ -1,6 +1,8 @@
 package hooks
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -8,6 +10,7 @@ import (
 	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/attempt"
 	"waypost/sink/dispatch/samples"
+	"waypost/sink/internal/uniques"
 )
 
 // TestRequest is the body of POST /hooks/test.
@@ -91,7 +94,7 @@ func (a *API) testTypes(target *attempt.Target, names []string) ([]event.Type, e
 
 // ReplayRequest is the body of POST /hooks/replay. What is not set asks for all of it.
 type ReplayRequest struct {
-	Which    string   `json:"which,omitempty"` // dead (also when empty), waiting, all
+	Which    string   `json:"which,omitempty"` // dead (also when empty), waiting, failed (both), delivered, all
 	Tenant   string   `json:"tenant,omitempty"`
 	Endpoint string   `json:"endpoint,omitempty"`
 	IDs      []string `json:"ids,omitempty"`
@@ -129,6 +132,12 @@ func (a *API) replay(r *http.Request) (any, error) {
 			answer.Deliveries = append(answer.Deliveries, *found)
 		}
 	})
+	switch {
+	case errors.Is(err, uniques.ErrOff):
+		return nil, &Fault{http.StatusNotImplemented, fmt.Sprintf("which = %s: nothing of what was delivered is kept: uniques.keep or uniques.keep_bytes of sink.yaml is 0", request.Which)}
+	case errors.Is(err, uniques.ErrEnded):
+		return nil, &Fault{http.StatusServiceUnavailable, "the sink is ending"}
+	}
 	return answer, err
 }
 
@@ -138,10 +147,17 @@ func (a *API) replayQuery(request *ReplayRequest) (q dispatch.ReplayQuery, err e
 		q.Dead = true
 	case "waiting":
 		q.Waiting = true
-	case "all":
+	case "failed":
 		q.Dead, q.Waiting = true, true
+	case "delivered":
+		q.Delivered = true
+	case "all":
+		q.Dead, q.Waiting, q.Delivered = true, true, true
 	default:
-		return q, bad("which = %s: must be dead, waiting or all", request.Which)
+		return q, bad("which = %s: must be dead, waiting, failed, delivered or all", request.Which)
+	}
+	if q.Delivered && len(request.IDs) == 0 && request.From == "" {
+		return q, bad("which = %s: needs ids or from: without, all that was told in all the time that is kept would be sent again", request.Which)
 	}
 	q.Endpoint, q.List = request.Endpoint, request.List
 	if q.Tenant, err = a.tenant(request.Tenant); err != nil {

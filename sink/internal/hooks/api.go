@@ -3,7 +3,7 @@
 //	GET  /hooks            each endpoint: what is due to it, how it does
 //	GET  /hooks/attempts   the log of attempts, the newest first, in pages
 //	POST /hooks/test       sends samples to an endpoint
-//	POST /hooks/replay     sends dead letters, or what waits, again now
+//	POST /hooks/replay     sends dead letters, what waits, or what was delivered again now
 //	POST /hooks/disable    ends attempts at an endpoint; what it would be told is kept
 //	POST /hooks/enable     begins them again
 //

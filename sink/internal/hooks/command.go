@@ -15,7 +15,7 @@ type Command struct {
 	Test     testCommand     `cmd:"" help:"Send a sample of each type of event that the endpoint's format knows, once, and show what it answers."`
 	Disable  disableCommand  `cmd:"" help:"End attempts at an endpoint, also over restarts, until it is enabled. What it would be told is kept."`
 	Enable   enableCommand   `cmd:"" help:"Begin attempts at an endpoint again, with what was kept."`
-	Replay   replayCommand   `cmd:"" help:"Send dead letters, or what waits, again now, under their old ids and with their schedule from the beginning."`
+	Replay   replayCommand   `cmd:"" help:"Send dead letters, what waits, or what was delivered again now, under the old ids and with the schedule from the beginning."`
 }
 
 // since is a time as people give it: 2026-11-28T05:21:29Z, or how long ago.
@@ -142,8 +142,11 @@ type replayCommand struct {
 	ID      []string `placeholder:"WEBHOOK-ID" help:"These deliveries only."`
 	Type    []string `placeholder:"TYPE" help:"Of these types only: clicked, opened, bounced, ..."`
 	Waiting bool     `xor:"what" help:"In place of dead letters, deliveries that wait for another attempt."`
-	All     bool     `xor:"what" help:"Dead letters and deliveries that wait: all that the store still has."`
-	List    bool     `help:"Only print which they are."`
+	Failed  bool     `xor:"what" help:"Dead letters and deliveries that wait."`
+
+	Delivered bool `xor:"what" help:"What was delivered, also to endpoints that came later; wants --id or --since."`
+	All       bool `xor:"what" help:"Whatever became of it: dead letters, deliveries that wait, and what was delivered; wants --id or --since."`
+	List      bool `help:"Only print which they are."`
 }
 
 // Run is `sink hooks replay`.
@@ -154,6 +157,10 @@ func (c *replayCommand) Run(o *Operator) error {
 	switch {
 	case c.Waiting:
 		request.Which = "waiting"
+	case c.Failed:
+		request.Which = "failed"
+	case c.Delivered:
+		request.Which = "delivered"
 	case c.All:
 		request.Which = "all"
 	}

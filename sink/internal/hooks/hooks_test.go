@@ -27,6 +27,7 @@ import (
 	"waypost/sink/ingest"
 	"waypost/sink/internal/metrics"
 	"waypost/sink/internal/store"
+	"waypost/sink/internal/uniques"
 )
 
 // quickly is long enough for anything on a busy machine and ends a test that hangs.
@@ -38,6 +39,7 @@ type sink struct {
 	admin string
 	d     *dispatch.Dispatcher
 	store *store.Store
+	kept  *uniques.Keeper
 }
 
 func start(t *testing.T) *sink {
@@ -64,8 +66,15 @@ func start(t *testing.T) *sink {
 	if s.store, err = store.Open("store", store.Options{FS: vfs.NewMem()}); err != nil {
 		t.Fatal(err)
 	}
+	kept, err := uniques.Open(uniques.Options{
+		Store: s.store, Settings: configs.DefaultSink().Uniques, Metrics: metrics.Discard(), Failed: func(err error) { t.Error(err) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.kept = kept
 	s.d, err = dispatch.New(dispatch.Options{
-		Store: s.store, Tenants: tenants, Settings: settings, Metrics: metrics.Discard(), Logger: slog.New(slog.DiscardHandler), Failed: func(err error) { t.Error(err) },
+		Store: s.store, Uniques: kept, Tenants: tenants, Settings: settings, Metrics: metrics.Discard(), Logger: slog.New(slog.DiscardHandler), Failed: func(err error) { t.Error(err) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -82,6 +91,7 @@ func start(t *testing.T) *sink {
 		ctx, cancel := context.WithTimeout(context.Background(), quickly)
 		defer cancel()
 		s.d.Stop(ctx)
+		kept.Close()
 		if err := s.store.Close(); err != nil {
 			t.Error(err)
 		}
@@ -98,13 +108,15 @@ func (s *sink) click() {
 	}
 	b := s.store.NewBatch()
 	defer b.Close()
-	if err := s.d.Due(b, ingest.First{ID: e.ID, Type: e.Type, Tenant: 1, Document: event.AppendDocument(nil, &e)}); err != nil {
+	f := ingest.First{ID: e.ID, Type: e.Type, Tenant: 1, Time: e.Time, Key: event.AppendKey(nil, &e), Document: event.AppendDocument(nil, &e)}
+	if err := errors.Join(s.d.Due(b, f), s.kept.Keep(f), s.kept.Write(b)); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := b.Commit(pebble.Sync); err != nil {
 		s.t.Fatal(err)
 	}
 	s.d.Committed()
+	s.kept.Committed()
 	s.attempts(3)
 }
 
@@ -228,8 +240,16 @@ func TestOperatorsCommands(t *testing.T) {
 	out, err = s.run("replay", "--endpoint", "sick", "--type", "clicked", "--id", "0000000000000abc-0000000000000001")
 	s.expect(out, err, "1 delivery will be sent again")
 	s.attempts(4)
-	out, err = s.run("replay", "--all", "--until", "2020-01-01T00:00:00Z")
+	out, err = s.run("replay", "--failed", "--until", "2020-01-01T00:00:00Z")
 	s.expect(out, err, "0 deliveries will be sent again")
+	out, err = s.run("replay", "--delivered", "--since", "1h", "--list")
+	s.expect(out, err, "well", "delivered", "1 delivery would be sent again")
+	out, err = s.run("replay", "--all", "--id", "0000000000000abc-0000000000000001", "--endpoint", "well")
+	s.expect(out, err, "1 delivery will be sent again")
+	s.attempts(5)
+	if _, err = s.run("replay", "--all"); err == nil || !strings.Contains(err.Error(), "which = all: needs ids or from") {
+		t.Error(err)
+	}
 	if out, err = s.run("replay", "--json", "--list", "--endpoint", "sick"); err != nil || !strings.Contains(out, `"count":1`) {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -295,9 +315,10 @@ func TestFaults(t *testing.T) {
 		{"POST", "/hooks/enable", "text/plain", `{"endpoint":"well"}`, 415, "must be application/json"},
 		{"GET", "/hooks/enable", "", "", 405, "allowed is POST"},
 		{"POST", "/hooks/replay", asJSON, `{}{}`, 400, "one JSON object"},
-		{"POST", "/hooks/replay", asJSON, `{"which":"x"}`, 400, "must be dead, waiting or all"},
+		{"POST", "/hooks/replay", asJSON, `{"which":"x"}`, 400, "must be dead, waiting, failed, delivered or all"},
 		{"POST", "/hooks/replay", asJSON, `{"tenant":"demo","endpoint":"x"}`, 404, "endpoint = x"},
 		{"POST", "/hooks/replay", asJSON, `{"ids":["x"]}`, 400, "id = x"},
+		{"POST", "/hooks/replay", asJSON, `{"which":"delivered","to":"2026-11-28T05:21:29Z"}`, 400, "which = delivered: needs ids or from"},
 	} {
 		status, body := s.ask(c.method, c.path, c.kind, c.body)
 		var fault struct{ Error string }

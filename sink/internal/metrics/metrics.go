@@ -64,6 +64,9 @@ var Table = []Metric{
 	{Name: "waypost_sink_marks_batch_records", Type: Histogram, Help: "Finished attempts written to the store together.", Buckets: batchBuckets},
 	{Name: "waypost_sink_attempt_log_bytes", Type: Gauge, Help: "Bytes of the log of attempts, before compression."},
 	{Name: "waypost_sink_attempt_log_dropped_total", Type: Counter, Help: "Attempts removed from the log before their days were over, because it was full."},
+	{Name: "waypost_sink_uniques_kept", Type: Gauge, Help: "Events that were told and are kept whole."},
+	{Name: "waypost_sink_uniques_bytes", Type: Gauge, Help: "Bytes of kept events, before compression."},
+	{Name: "waypost_sink_uniques_dropped_total", Type: Counter, Help: "Kept events removed before their time was over, because there were too many."},
 	{Name: "waypost_sink_lag_records", Type: Gauge, Help: "Records of a partition that are not fetched yet.", Labels: []string{"source"}},
 	{Name: "waypost_sink_kafka_partitions", Type: Gauge, Help: "Partitions that this sink was given."},
 	{Name: "waypost_sink_kafka_generations_total", Type: Counter, Help: "Generations of the group that this sink took part in."},
@@ -101,6 +104,8 @@ type Set struct {
 	MarksBatch                                    prometheus.Histogram
 	StoreBytes, AttemptLogBytes                   prometheus.Gauge
 	AttemptLogDropped                             prometheus.Counter
+	Uniques, UniquesBytes                         prometheus.Gauge
+	UniquesDropped                                prometheus.Counter
 
 	LagRecords                            *prometheus.GaugeVec
 	Partitions, APIWebhooks               prometheus.Gauge
@@ -146,6 +151,10 @@ func New(r prometheus.Registerer) *Set {
 		EndpointFailing:   b.gauges("waypost_sink_endpoint_failing"),
 		EndpointsDisabled: b.gauges("waypost_sink_endpoints_disabled").WithLabelValues(),
 		EndpointDisabled:  b.gauges("waypost_sink_endpoint_disabled"),
+
+		Uniques:        b.gauges("waypost_sink_uniques_kept").WithLabelValues(),
+		UniquesBytes:   b.gauges("waypost_sink_uniques_bytes").WithLabelValues(),
+		UniquesDropped: b.counters("waypost_sink_uniques_dropped_total").WithLabelValues(),
 
 		LagRecords:     b.gauges("waypost_sink_lag_records"),
 		Partitions:     b.gauges("waypost_sink_kafka_partitions").WithLabelValues(),

@@ -22,18 +22,22 @@
 //	attempt      'a' ended u64, tenant u32, n u8, endpoint id (n bytes), run u64, sequence u64, number u16 -> what came of it (package dispatch)
 //	health       'h' tenant u32, endpoint id                 -> the endpoint's last success and failures (package dispatch)
 //	disabled     'e' tenant u32, endpoint id                 -> u8 (1), JSON: since when and why the endpoint gets no attempts (package dispatch); none: it gets them
+//	kept         'b' segment u32, tenant u32, oldest u64, newest u64, run u64, sequence u64 -> a block of events that were told (package uniques)
+//	index        'i' the same                                -> who they are, by time (package uniques)
+//	segment      's' segment u32                             -> u8 (1), began, oldest, newest, count, bytes, each u64 (package uniques)
 //	webhook      'w' tenant u32, number u32                  -> u8 (1), JSON: a webhook in Postmark's form, with its password (package api)
 //	last webhook 'l'                                         -> u32, the highest number that a webhook ever had
 //
-// due, given up and ended are microseconds since 1970. With Kafka there is one store a partition, with unique, floor and topic keys only.
+// due, given up, ended, and the times of blocks and segments are microseconds since 1970. With Kafka there is one store a partition, with unique, floor and topic keys only.
 //
 // # Who writes
 //
 // The webhooks' API writes its own keys only, each change in a synced batch, under a lock of its own. Beside it two goroutines write: ingest (unique,
-// floor, position, due: one batch, synced, before anything of it is sent) and dispatch (due, dead, attempt,
+// floor, position, due, kept: one batch, synced, before anything of it is sent) and dispatch (due, dead, attempt,
 // health, disabled: marks, synced at least every 50 ms). They touch no key at the same time: dispatch removes or moves a due delivery only after ingest's batch is
 // on disk. Rejected: one store each, which cannot make "decided" and "due" one step.
 //
 // A third one takes the oldest attempts away, in ranges and without a sync: the log of attempts is in the order of time for that, and is searched by
 // endpoint or delivery by reading it. Rejected: an index for each, which would double or treble the writes of every attempt for a search that is seldom.
+// A fourth one takes segments of kept events away, whole and without a sync, and never one that ingest's batch touches.
 package store

@@ -17,12 +17,15 @@ const (
 	dueSpace      = 'd'
 	floorSpace    = 'f'
 	healthSpace   = 'h'
+	indexSpace    = 'i'
+	keptSpace     = 'b'
+	lastSpace     = 'l'
 	topicSpace    = 'k'
 	positionSpace = 'p'
+	segmentSpace  = 's'
 	uniqueSpace   = 'u'
 	versionSpace  = 'v'
 	webhookSpace  = 'w'
-	lastSpace     = 'l'
 )
 
 // ErrKey says that bytes are no key or value of the kind asked for.
@@ -252,6 +255,8 @@ const (
 	Attempts  Space = attemptSpace
 	Webhooks  Space = webhookSpace
 	Disableds Space = disabledSpace
+	Kept      Space = keptSpace
+	Segments  Space = segmentSpace
 )
 
 // Range is the range of the keys of a space.

@@ -100,6 +100,36 @@ func TestOtherKeys(t *testing.T) {
 	}
 }
 
+func TestKeptKeys(t *testing.T) {
+	k := Block{Segment: 0x01020304, Tenant: 0x05060708, Oldest: 9, Newest: 10, First: event.ID{Run: 1, Sequence: 2}}
+	want := "\x01\x02\x03\x04\x05\x06\x07\x08\x00\x00\x00\x00\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\x0a\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02"
+	s := Segment{Number: k.Segment, Began: 1, Oldest: 2, Newest: 3, Count: 4, Bytes: 5}
+	events, index := s.Ranges()
+	for space, c := range map[string]struct {
+		key    []byte
+		bounds [2][]byte
+	}{"b": {k.Key(), events}, "i": {k.IndexKey(), index}} {
+		if string(c.key) != space+want {
+			t.Errorf("%x, want %x", c.key, space+want)
+		}
+		if back, err := ParseBlock(c.key); back != k || err != nil {
+			t.Error(back, err)
+		}
+		if bytes.Compare(c.bounds[0], c.key) >= 0 || bytes.Compare(c.bounds[1], c.key) <= 0 {
+			t.Errorf("%x is not among the segment's", c.key)
+		}
+	}
+	for tenant, inside := range map[uint32]bool{k.Tenant: true, k.Tenant - 1: false, k.Tenant + 1: false} {
+		start, end := s.IndexOf(tenant)
+		if got := bytes.Compare(start, k.IndexKey()) < 0 && bytes.Compare(end, k.IndexKey()) > 0; got != inside {
+			t.Errorf("tenant %x: %v", tenant, got)
+		}
+	}
+	if back, err := ParseSegment(s.Key(), s.AppendTo(nil)); back != s || err != nil {
+		t.Error(back, err)
+	}
+}
+
 // Endpoints whose ids begin alike do not read each other's deliveries.
 func TestDuePrefixesDoNotMix(t *testing.T) {
 	prefix := DuePrefix(1, "a")
@@ -120,9 +150,10 @@ func TestAfter(t *testing.T) {
 // Bytes of no use are refused, never a panic.
 func FuzzParse(f *testing.F) {
 	unique := NewUniqueKey(1, 2, 3, event.UniqueKey{})
-	for _, key := range [][]byte{unique[:], FloorKey(1), PositionKey("/a", 1), DueKey(1, "a", 2, event.ID{}), DeadKey(1, 2, "a", event.ID{}), (&Attempt{1, 2, "a", event.ID{}, 1}).AppendKey(nil), {}} {
+	for _, key := range [][]byte{unique[:], FloorKey(1), PositionKey("/a", 1), DueKey(1, "a", 2, event.ID{}), DeadKey(1, 2, "a", event.ID{}), (&Attempt{1, 2, "a", event.ID{}, 1}).AppendKey(nil), (&Block{}).Key(), (&Block{}).IndexKey(), (&Segment{Number: 1}).Key(), {}} {
 		f.Add(key, []byte{1, 2})
 		f.Add(key, Firsts{}.AppendTo(nil))
+		f.Add(key, (&Segment{Number: 1}).AppendTo(nil))
 	}
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		var errs []error
@@ -140,6 +171,12 @@ func FuzzParse(f *testing.F) {
 		}
 		if at, tenant, endpoint, id, err := ParseDead(key); err == nil && !bytes.Equal(DeadKey(at, tenant, endpoint, id), key) {
 			t.Errorf("dead key %x does not come back", key)
+		}
+		if b, err := ParseBlock(key); err == nil && !bytes.Equal(b.Key(), key) && !bytes.Equal(b.IndexKey(), key) {
+			t.Errorf("block key %x does not come back", key)
+		}
+		if s, err := ParseSegment(key, value); err == nil && (!bytes.Equal(s.Key(), key) || !bytes.Equal(s.AppendTo(nil), value)) {
+			t.Errorf("segment %x does not come back", key)
 		}
 		if a, err := ParseAttempt(key); err == nil && !bytes.Equal(a.AppendKey(nil), key) {
 			t.Errorf("attempt key %x does not come back", key)
