@@ -3,9 +3,13 @@ package kafka
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -160,5 +164,65 @@ func TestWebhooksOfTheAPIOnKafka(t *testing.T) {
 	first.noAlarms(ctx)
 	second.noAlarms(ctx)
 	first.stop()
+
+	if err := s.cluster.Kill(1); err != nil {
+		t.Fatal(err)
+	}
+	if code, answer := second.ask(ctx, 2, "GET", two, ""); code != http.StatusServiceUnavailable || !strings.Contains(answer, "waypost.endpoints cannot be read") {
+		t.Errorf("without a broker: %d %s", code, answer)
+	}
+	second.await(ctx, "/readyz to say that the topic cannot be read", func() bool {
+		code, why := second.get(ctx, "/readyz")
+		return code == http.StatusServiceUnavailable && strings.Contains(why, "webhooks of the API: waypost.endpoints cannot be read")
+	})
+	if err := s.cluster.Start(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	second.await(ctx, "an answer, with the broker back", func() bool {
+		code, _ := second.ask(ctx, 2, "GET", two, "")
+		return code == http.StatusOK
+	})
 	second.stop()
+}
+
+// From one machine to Kafka: webhooks keep their numbers, and those that were removed are not given theirs again.
+func TestWebhooksOfTheAPIMigrate(t *testing.T) {
+	long(t)
+	s := newSinks(t, 1, 2)
+	s.api = true
+	ctx := deadline(t, 8*time.Minute)
+	dir := t.TempDir()
+	settings := s.configure(dir)
+	for name, text := range map[string]string{
+		"journal/.keep": "", "old.yaml": "admin: 127.0.0.1:0\ntenants: tenants.yaml\njournals: [journal]\nstore: old\napi: {listen: 127.0.0.1:0}\ndispatch: {allow: [127.0.0.0/8]}\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := s.start(dir, filepath.Join(dir, "old.yaml"))
+	url := "http://127.0.0.1:1/"
+	kept, removed := old.made(ctx, 1, url), old.made(ctx, 1, url)
+	old.want(ctx, 1, "DELETE", removed, http.StatusOK)
+	old.stop()
+	migrate := func() (string, error) {
+		out, err := exec.Command(s.program, "migrate", "--config", settings, "--from", filepath.Join(dir, "old")).CombinedOutput()
+		return string(out), err
+	}
+	for range 2 { // it can be repeated
+		if out, err := migrate(); err != nil || !strings.Contains(out, " 1 webhooks of the API are in Kafka") {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	p := s.sink(dir)
+	p.want(ctx, 1, "GET", kept, http.StatusOK)
+	p.want(ctx, 1, "GET", removed, http.StatusNotFound)
+	if made := p.made(ctx, 2, url); made == kept || made == removed {
+		t.Errorf("%s is given again", made)
+	}
+	p.stop()
+	if out, err := migrate(); err == nil || !strings.Contains(out, "waypost.endpoints holds a webhook already") {
+		t.Errorf("a migration beside webhooks that were made in the topic: %v: %s", err, out)
+	}
 }

@@ -217,7 +217,13 @@ kafka: {brokers: ["%s"], replication: 1, min_insync: 1, partitions: %d, request_
 
 func (s *sinks) sink(dir string, env ...string) *sinkProcess {
 	s.t.Helper()
-	p := &sinkProcess{t: s.t, dir: dir, cmd: exec.Command(s.program, "--config", s.configure(dir)), ended: make(chan struct{})}
+	return s.start(dir, s.configure(dir), env...)
+}
+
+// start starts a sink with the settings of a file.
+func (s *sinks) start(dir, settingsFile string, env ...string) *sinkProcess {
+	s.t.Helper()
+	p := &sinkProcess{t: s.t, dir: dir, cmd: exec.Command(s.program, "--config", settingsFile), ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	var err error
 	if p.stderr, err = os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
