@@ -28,7 +28,7 @@ type Kafka struct {
 	RequestTimeout time.Duration `yaml:"request_timeout"` // of one request and its answer, and of a connection's beginning
 	Replication    int           `yaml:"replication"`     // what topics must have at least, and are created with
 	MinInsync      int           `yaml:"min_insync"`      // likewise, min.insync.replicas
-	Partitions     int           `yaml:"partitions"`      // what `sink topics create` gives every topic but that of the endpoints
+	Partitions     int           `yaml:"partitions"`      // what `sink topics create` gives every topic but those of endpoints and states
 }
 
 // KafkaTLS is how the brokers are known, and how they know us. Paths are of PEM files.
@@ -55,6 +55,7 @@ type KafkaTopics struct {
 	Retry      string `yaml:"retry"` // what the names of the retry topics begin with
 	Dead       string `yaml:"dead"`
 	Endpoints  string `yaml:"endpoints"`
+	States     string `yaml:"states"`
 }
 
 // On says whether events go by Kafka.
@@ -71,6 +72,7 @@ func DefaultKafka() Kafka {
 			Retry:      "waypost.retry",
 			Dead:       "waypost.dead",
 			Endpoints:  "waypost.endpoints",
+			States:     "waypost.states",
 		},
 		BatchBytes:     512 * kib,
 		BatchDelay:     20 * time.Millisecond,
@@ -133,11 +135,12 @@ func (t *KafkaTopics) group() group {
 			{"retry", topic(&t.Retry)},
 			{"dead", topic(&t.Dead)},
 			{"endpoints", topic(&t.Endpoints)},
+			{"states", topic(&t.States)},
 		},
 		check: func(r *reader, key string) {
 			// By key, so that the fault stands at the line to change.
-			keys := []string{"events", "unique", "deliveries", "retry", "dead", "endpoints"}
-			names := []string{t.Events, t.Unique, t.Deliveries, t.Retry, t.Dead, t.Endpoints}
+			keys := []string{"events", "unique", "deliveries", "retry", "dead", "endpoints", "states"}
+			names := []string{t.Events, t.Unique, t.Deliveries, t.Retry, t.Dead, t.Endpoints, t.States}
 			for i, name := range names {
 				for j := range i {
 					if name == names[j] {

@@ -107,7 +107,7 @@ func TestChecksAreReadable(t *testing.T) {
 	way.run("login where none is wanted", Plain, login("plain", "reader", "right"), "the broker wants no login here")
 
 	way.run("topic missing", Plain, func(k *configs.Kafka) { k.Topics.Unique = "other.unique" }, "other.unique: the topic is missing, or this user may not see it: bin/sink topics create")
-	way.run("partitions", Plain, func(k *configs.Kafka) { k.Partitions = 4 }, each(slices.DeleteFunc(slices.Clone(topics), func(name string) bool { return name == k.Topics.Endpoints }), ": has 3 partitions, and kafka.partitions is 4")...)
+	way.run("partitions", Plain, func(k *configs.Kafka) { k.Partitions = 4 }, each(slices.DeleteFunc(slices.Clone(topics), func(name string) bool { return name == k.Topics.Endpoints || name == k.Topics.States }), ": has 3 partitions, and kafka.partitions is 4")...)
 	way.run("replication", Plain, func(k *configs.Kafka) { k.Replication = 3 }, each(topics, ": has replication 1: must be at least 3")...)
 	way.run("no rights", SASL, login("scram-sha-512", "stranger", "right"), append(each(topics, ": this user has no permission for the topic"), "group waypost-sink: this user has no permission for the group")...)
 	way.run("half the rights", SASL, login("scram-sha-512", "half", "right"),
@@ -244,7 +244,7 @@ func (w *checkCase) program() {
 		dir := t.TempDir()
 		buildPrograms(t, dir)
 		kafkaLines := "kafka: {brokers: [\"" + w.c.Bootstrap()[0] + "\"], replication: 1, min_insync: 1, partitions: 2, request_timeout: 20s, " +
-			"topics: {events: p.events, unique: p.unique, deliveries: p.deliveries, retry: p.retry, dead: p.dead, endpoints: p.endpoints}}\n"
+			"topics: {events: p.events, unique: p.unique, deliveries: p.deliveries, retry: p.retry, dead: p.dead, endpoints: p.endpoints, states: p.states}}\n"
 		for name, text := range map[string]string{
 			"sink.yaml": "journals: []\n" + kafkaLines, "edge.yaml": "journal: {consumers: [kafka]}\n" + kafkaLines, "tenants.yaml": "tenants: []\n", "link.keys": "",
 		} {
@@ -266,7 +266,7 @@ func (w *checkCase) program() {
 		text, exit = sink("topics", "create")
 		wantRun("p.events: created: 2 partitions, replication 1\np.unique: created", 0, text, exit)
 		text, exit = sink("topics", "create")
-		wantRun("p.dead: as it must be: 2 partitions\np.endpoints: as it must be: 1 partition\n", 0, text, exit)
+		wantRun("p.dead: as it must be: 2 partitions\np.endpoints: as it must be: 1 partition\np.states: as it must be: 1 partition\n", 0, text, exit)
 		text, exit = sink("topics", "describe")
 		wantRun("  retention.ms = 604800000 (7d)\n", 0, text, exit)
 		text, exit = sink("--check", "--online")

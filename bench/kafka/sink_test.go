@@ -47,6 +47,7 @@ type sinks struct {
 	firsts     map[string]*[2]bool
 	want       [][]string // of each partition: what unique must hold
 	endpoints  string     // in YAML, of every tenant
+	operator   string     // URL of the operator's receiver; empty: none
 	api        bool       // every tenant N has the API's token tokenOf(N)
 }
 
@@ -198,15 +199,19 @@ func (s *sinks) configure(dir string) (settingsFile string) {
 		}
 		tenants += fmt.Sprintf("  - {number: %d, name: t%d, hosts: [\"http://127.0.0.1:%d\"], endpoints: [%s], api_tokens: [%s]}\n", n, n, n, s.endpoints, tokens)
 	}
+	operator := ""
+	if s.operator != "" {
+		operator = fmt.Sprintf(", operator: {url: %q, secrets: [%s]}", s.operator, hookSecret)
+	}
 	settings := fmt.Sprintf(`admin: 127.0.0.1:0
 tenants: tenants.yaml
 journals: []
 store: store
 api: {listen: 127.0.0.1:0}
 batch_records: 500
-dispatch: {allow: [127.0.0.0/8], timeout: 20s, retries: [1s, 1s, 2s, 4s%s]}
+dispatch: {allow: [127.0.0.0/8], timeout: 20s, retries: [1s, 1s, 2s, 4s%s]%s}
 kafka: {brokers: ["%s"], replication: 1, min_insync: 1, partitions: %d, request_timeout: 10s}
-`, strings.Repeat(", 8s", 40), strings.Join(s.cluster.Bootstrap(), `", "`), s.partitions) // on no machine are the retries over before an endpoint that is late has come
+`, strings.Repeat(", 8s", 40), operator, strings.Join(s.cluster.Bootstrap(), `", "`), s.partitions) // on no machine are the retries over before an endpoint that is late has come
 	for name, text := range map[string]string{"sink.yaml": settings, "tenants.yaml": tenants} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			s.t.Fatal(err)

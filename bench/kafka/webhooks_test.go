@@ -27,7 +27,7 @@ type hooks struct {
 	server *receiver.Receiver
 	mu     sync.Mutex
 	got    map[string]map[string]int
-	bodies map[string]string
+	bodies map[string]string // by path and id
 	answer func(path string) int
 }
 
@@ -57,10 +57,10 @@ func (h *hooks) deliver(d receiver.Delivery) int {
 	status := h.answer(d.Path)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if was, ok := h.bodies[d.ID]; ok && was != string(d.Body) {
-		h.t.Errorf("%s came with two bodies", d.ID)
+	if was, ok := h.bodies[d.Path+d.ID]; ok && was != string(d.Body) {
+		h.t.Errorf("%s: %s came with two bodies", d.Path, d.ID)
 	}
-	h.bodies[d.ID] = string(d.Body)
+	h.bodies[d.Path+d.ID] = string(d.Body)
 	if status == http.StatusOK {
 		h.got[d.Path][d.ID]++
 	}
@@ -165,6 +165,11 @@ func endpointYAML(id, url string) string {
 	return fmt.Sprintf("{id: %s, url: \"%s/%s\", format: standard, secret: %s}", id, url, id, hookSecret)
 }
 
+// forbiddenYAML is an endpoint whose 403 stops a delivery, and does not disable it.
+func forbiddenYAML(id, url string) string {
+	return fmt.Sprintf("{id: %s, url: \"%s/%s\", format: postmark, standard_secrets: [%s]}", id, url, id, hookSecret)
+}
+
 // A sink is killed at every step between reading a first and committing its position, beside endpoints that are dead, that stumble, and that want nothing more: every
 // webhook comes, under one id; what was given up is among the dead.
 func TestWebhooksOnKafka(t *testing.T) {
@@ -179,7 +184,7 @@ func TestWebhooksOnKafka(t *testing.T) {
 		switch path {
 		case "/gone":
 			if gone {
-				return http.StatusGone
+				return http.StatusForbidden
 			}
 		case "/stumbling":
 			if stumbles++; stumbles%3 == 0 {
@@ -190,7 +195,7 @@ func TestWebhooksOnKafka(t *testing.T) {
 	}, "/good", "/stumbling", "/gone")
 	later := freeAddress(t)
 	s.endpoints = strings.Join([]string{
-		endpointYAML("good", here.server.URL()), endpointYAML("stumbling", here.server.URL()), endpointYAML("gone", here.server.URL()), endpointYAML("late", "http://"+later),
+		endpointYAML("good", here.server.URL()), endpointYAML("stumbling", here.server.URL()), forbiddenYAML("gone", here.server.URL()), endpointYAML("late", "http://"+later),
 	}, ", ")
 	dir := t.TempDir()
 	for _, point := range []string{"ingest.committed", "dispatch.read", "dispatch.posted", "dispatch.answered", "dispatch.produce", "dispatch.produced", "dispatch.position"} {
@@ -275,7 +280,7 @@ func (s *sinks) deadLetters(ctx context.Context) map[string]bool {
 		for _, h := range m.Headers {
 			headers[h.Key] = string(h.Value)
 		}
-		if headers["endpoint"] != "gone" || headers["status"] != "410" || headers["reason"] != "stopped" {
+		if headers["endpoint"] != "gone" || headers["status"] != "403" || headers["reason"] != "stopped" {
 			s.t.Fatalf("a dead letter with headers %v", headers)
 		}
 		var document struct{ ID string }

@@ -128,7 +128,10 @@ func Topics(k configs.Kafka, tenants *configs.Tenants) []Topic {
 		},
 	}
 	all = append(all, Topic{
-		Name: k.Topics.Endpoints, Purpose: "webhooks made through the API", Partitions: 1, Settings: compacted(),
+		Name: k.Topics.Endpoints, Purpose: "webhooks made through the API", Partitions: 1, Settings: compacted("webhooks that nobody changes are dropped by age otherwise"),
+		Needs: map[Program][]Operation{Sink: {Read, Write, DescribeConfigs}},
+	}, Topic{
+		Name: k.Topics.States, Purpose: "endpoints that fail or are disabled", Partitions: 1, Settings: compacted("an endpoint that was disabled gets attempts again otherwise"),
 		Needs: map[Program][]Operation{Sink: {Read, Write, DescribeConfigs}},
 	})
 	for _, delay := range RetryDelays {
@@ -199,9 +202,9 @@ func kept(atLeast time.Duration, why string) []Setting {
 }
 
 // compacted is a log of which each key's last record stays for ever.
-func compacted() []Setting {
+func compacted(why string) []Setting {
 	return []Setting{
-		{Name: "cleanup.policy", Want: "compact", Why: "webhooks that nobody changes are dropped by age otherwise"},
+		{Name: "cleanup.policy", Want: "compact", Why: why},
 		{Name: "delete.retention.ms", Rule: AtLeast, Want: strconv.FormatInt(deletedFor.Milliseconds(), 10), Unit: "ms", Why: "a sink that was cut off for so long must find which webhooks were removed"},
 		{Name: "retention.bytes", Want: "-1", Unit: "bytes", Why: "a bound of size drops records before their time, should the policy become another"},
 		{Name: "message.timestamp.type", Want: "LogAppendTime", Why: "Kafka refuses records of a machine whose clock is an hour ahead otherwise"},

@@ -18,7 +18,7 @@ func TestTopicsAreOfTheDesign(t *testing.T) {
 		}
 		topics[topic.Name] = topic
 		partitions := 12
-		if topic.Name == k.Topics.Endpoints {
+		if topic.Name == k.Topics.Endpoints || topic.Name == k.Topics.States {
 			partitions = 1
 		}
 		if topic.Partitions != partitions || topic.Replication != 3 || topic.Purpose == "" || len(topic.Needs) == 0 {
@@ -40,8 +40,10 @@ func TestTopicsAreOfTheDesign(t *testing.T) {
 		}
 	}
 	for setting, want := range map[string]string{"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime", "min.insync.replicas": "2", "unclean.leader.election.enable": "false"} {
-		if got := find(t, topics[k.Topics.Endpoints], setting).Want; got != want {
-			t.Errorf("%s: %s = %s, want %s", k.Topics.Endpoints, setting, got, want)
+		for _, name := range []string{k.Topics.Endpoints, k.Topics.States} {
+			if got := find(t, topics[name], setting).Want; got != want {
+				t.Errorf("%s: %s = %s, want %s", name, setting, got, want)
+			}
 		}
 	}
 	if used := Of(Edge, Topics(k, tenants)); len(used) != 1 || used[0].Name != k.Topics.Events {

@@ -63,6 +63,14 @@ func (d *Dispatcher) Enable(ctx context.Context, tenant uint32, id string) (chan
 	return d.order(ctx, tenant, id, &order{done: make(chan error, 1)})
 }
 
+// Disabled is since when and why an endpoint is disabled; nil: it is not.
+func (d *Dispatcher) Disabled(tenant uint32, id string) *operator.Cause {
+	if e := d.endpoints.Load().find(tenant, id); e != nil {
+		return e.isDisabled()
+	}
+	return nil
+}
+
 func (d *Dispatcher) order(ctx context.Context, tenant uint32, id string, o *order) (changed bool, err error) {
 	if err := d.give(ctx, tenant, id, o); err != nil {
 		return false, err

@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"time"
 
 	"waypost/configs"
@@ -21,6 +22,10 @@ import (
 const (
 	Disabled event.Type = "endpoint.disabled"
 	Enabled  event.Type = "endpoint.enabled"
+
+	// With Kafka sinks tell each other, and nobody else.
+	Fails event.Type = "endpoint.failing" // its last attempts failed
+	Works event.Type = "endpoint.working" // one was accepted
 )
 
 // Source is the CloudEvents attribute of these events.
@@ -68,7 +73,7 @@ type Change struct {
 	Failures     uint32     `json:"failures,omitempty"`      // since then
 	Status       int        `json:"last_status,omitempty"`   // of the last failure; none where no answer came
 	Failure      string     `json:"last_reason,omitempty"`   // why none came
-	Kept         int64      `json:"kept,omitempty"`          // deliveries that wait for the endpoint
+	Kept         int64      `json:"kept,omitempty"`          // deliveries that wait for the endpoint; not known with Kafka
 }
 
 // document is the event's JSON: the members of edge/event's documents, in their order.
@@ -112,3 +117,6 @@ func Endpoint(o configs.Operator) (*configs.Tenant, configs.Endpoint, bool) {
 		ID: ID, URL: o.URL, Format: "standard", Secret: o.Secrets[0], StandardSecrets: o.Secrets[1:], DisableAfter: -1,
 	}, true
 }
+
+// Key is the key of the endpoint's records in Kafka.
+func (c *Change) Key() string { return strconv.FormatUint(uint64(c.Tenant), 10) + "/" + c.Endpoint }

@@ -50,3 +50,20 @@ func TestEndpoint(t *testing.T) {
 		t.Errorf("%+v %+v", tenant, e)
 	}
 }
+
+func FuzzParse(f *testing.F) {
+	_, document := Event(Fails, &Change{Tenant: 1, Endpoint: "crm"}, time.Unix(1, 0))
+	f.Add(document)
+	f.Add([]byte(`{"type":"endpoint.disabled","data":{}}`))
+	f.Add([]byte("null"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		of, change, at, err := Parse(text)
+		if err != nil {
+			return
+		}
+		_, again := Event(of, change, at)
+		if _, back, _, err := Parse(again); err != nil || back.Key() != change.Key() {
+			t.Errorf("%s comes back as %s: %v", text, again, err)
+		}
+	})
+}

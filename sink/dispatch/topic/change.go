@@ -8,6 +8,7 @@ import (
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/attempt"
+	"waypost/sink/dispatch/operator"
 	"waypost/sink/internal/metrics"
 )
 
@@ -71,8 +72,12 @@ func newTaker(a dispatch.Added) (*taker, error) {
 }
 
 func (c *Courier) newLane(t *taker) *lane {
-	l := &lane{Target: t.Target, c: c, gate: t.NewGate(c.o.Settings)}
+	change := operator.Change{Tenant: t.Tenant.Number, Endpoint: t.Config.ID}
+	l := &lane{Target: t.Target, c: c, gate: t.NewGate(c.o.Settings), condition: c.states.of(change.Key())}
 	l.taker.Store(t)
+	if cause := l.condition.cause(); cause != nil {
+		c.sender.Disabled(l.Target, cause.At)
+	}
 	return l
 }
 

@@ -12,9 +12,11 @@ import (
 	"waypost/configs/broker"
 	"waypost/configs/fault"
 	"waypost/configs/throttle"
+	"waypost/edge/event"
 	"waypost/edge/ship"
 	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/attempt"
+	"waypost/sink/dispatch/operator"
 	"waypost/sink/internal/kafkalog"
 	"waypost/sink/internal/metrics"
 )
@@ -44,6 +46,7 @@ type Courier struct {
 	window    int
 	unique    string
 	retry     []rung // shortest first
+	states    *states
 
 	workers  sync.WaitGroup
 	inMemory atomic.Int64 // deliveries in lanes
@@ -74,7 +77,15 @@ func New(o Options) (*Courier, error) {
 		window: max(o.Settings.Window, 1), active: map[*partition]bool{},
 	}
 	c.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, time.Now)
+	c.states = newStates(c)
 	var all []*lane
+	if tenant, e, ok := operator.Endpoint(o.Settings.Operator); ok {
+		t, err := newTaker(dispatch.Added{Tenant: tenant, Endpoint: e, Types: []event.Type{}}) // what mails do is not for it
+		if err != nil {
+			return nil, fmt.Errorf("dispatch.operator: %w", err)
+		}
+		all = append(all, c.newLane(t))
+	}
 	for _, tenant := range o.Tenants.List {
 		for _, e := range tenant.Endpoints {
 			t, err := newTaker(dispatch.Added{Tenant: tenant, Endpoint: e})
@@ -92,7 +103,7 @@ func New(o Options) (*Courier, error) {
 	}
 	c.closers = append(c.closers, c.cluster.Close)
 	c.log = kafkalog.New(c.cluster, o.Kafka.ClientID)
-	topics := []string{o.Kafka.Topics.Deliveries, o.Kafka.Topics.Dead}
+	topics := []string{o.Kafka.Topics.Deliveries, o.Kafka.Topics.Dead, o.Kafka.Topics.States}
 	for _, r := range c.retry {
 		topics = append(topics, r.topic)
 	}
@@ -126,6 +137,7 @@ func (c *Courier) warn(text string, args ...any) {
 // Close gives up what the Courier holds. Every generation must have ended.
 func (c *Courier) Close() {
 	c.workers.Wait()
+	c.states.close()
 	c.sender.Close()
 	for _, closer := range c.closers {
 		closer()
@@ -134,6 +146,7 @@ func (c *Courier) Close() {
 
 // Generation prepares the work for the partitions that the group gave this member. Each function is to be run until its context ends.
 func (c *Courier) Generation(id int32, member string, partitions []int) (runs []func(context.Context)) {
+	c.states.start()
 	g := &generation{c: c, id: int(id), member: member}
 	for _, n := range partitions {
 		p := newPartition(c, g, n)
@@ -162,6 +175,11 @@ func (c *Courier) attempt(l *lane, j *job) attempt.Outcome {
 	}
 	l.learn(o.Took)
 	now := time.Now()
+	if l.Tenant.Number != operator.Tenant { // nobody would be told
+		if of, why := l.condition.saw(&o, target.DisableAfter(c.o.Settings), now); of != "" {
+			c.states.ask(l, of, why, now)
+		}
+	}
 	out := output{record: j.record, records: []topicRecord{{c.o.Kafka.Topics.Deliveries, attemptRecord(target, &j.delivery, &o, now)}}}
 	j.attempts++
 	switch {
@@ -218,11 +236,11 @@ const (
 	freeHolds   = 4 // before waits double
 )
 
-// hold puts a delivery off without an attempt. l is nil where the settings name no such endpoint.
+// hold puts a delivery off without an attempt. l is nil where the settings name no such endpoint; for one that is disabled it waits likewise.
 func (c *Courier) hold(l *lane, j *job) {
 	now := time.Now()
 	wait := firstHold << min(max(j.holds-freeHolds, 0), 11)
-	if l != nil {
+	if l != nil && l.condition.cause() == nil {
 		if at, probe := l.putOff(now); probe {
 			wait = at.Sub(now)
 		} else {

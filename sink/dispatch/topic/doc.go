@@ -35,6 +35,9 @@
 // While an endpoint's breaker is open (see sink/dispatch/gate) its lane is empty: what is due is put off the same way, but for one delivery that waits for the next probe. Each sink
 // has a breaker of its own for each endpoint, and finds out for itself.
 //
+// Since when an endpoint fails, and whether it is disabled, is the same for all sinks: it stands in a compacted topic that each of them reads (see states). What is due to a disabled endpoint is put off like
+// what is due to one that the settings do not name.
+//
 // # What operators ask
 //
 // Attempts, states and dead letters of all sinks are found in the topics (operator.go), without an index: a walk (scan.go) goes back in time, window by window, by the time at which the brokers took records. A window that holds too much

@@ -31,6 +31,8 @@ type lane struct {
 	slot time.Time
 	took time.Duration // an attempt, on average
 
+	condition *condition // whether it fails, and whether it is disabled
+
 	booked time.Time // the time of the probe for which a delivery waits, while the breaker is open
 }
 
@@ -47,10 +49,11 @@ type job struct {
 
 // admit takes a job, unless the lane is full or what it has already waits too long. With an open breaker it takes the next probe only, when its time has come.
 func (l *lane) admit(j *job, now time.Time) bool {
+	disabled := l.condition.cause() != nil
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.removed:
+	case l.removed || disabled:
 		return false
 	case len(l.queue)+l.gate.Running() >= l.c.window:
 		return false
@@ -82,7 +85,7 @@ func (l *lane) startLocked(now time.Time) {
 
 // nextLocked takes the oldest job out of the queue, if an attempt may begin now.
 func (l *lane) nextLocked(now time.Time) (*job, gate.Pass) {
-	if len(l.queue) == 0 {
+	if len(l.queue) == 0 || l.condition.cause() != nil {
 		return nil, gate.None
 	}
 	pass, wait := l.gate.Begin(now)
@@ -127,7 +130,7 @@ func (l *lane) ended(pass gate.Pass, o *attempt.Outcome) (*job, gate.Pass) {
 	defer l.mu.Unlock()
 	now := time.Now()
 	change := l.gate.End(now, pass, o.Result())
-	if !l.removed {
+	if !l.removed && l.condition.cause() == nil {
 		l.c.sender.Tell(l.Target, change, o) // under the lock: closing is told after opening
 	}
 	j, pass := l.nextLocked(now)
@@ -171,11 +174,20 @@ func (l *lane) learn(took time.Duration) {
 	l.took += (took - l.took) / 16
 }
 
-// stale takes out what has waited since before then, and with an open breaker all that waits.
-func (l *lane) stale(then time.Time) (out []*job) {
+// reset forgets the failures of before.
+func (l *lane) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.queue) > 0 && (l.gate.Open() || l.queue[0].since.Before(then)) {
+	l.gate.Reset()
+	l.slot = time.Time{}
+}
+
+// stale takes out what has waited since before then; with an open breaker, or where the endpoint is disabled, all that waits.
+func (l *lane) stale(then time.Time) (out []*job) {
+	disabled := l.condition.cause() != nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.queue) > 0 && (disabled || l.gate.Open() || l.queue[0].since.Before(then)) {
 		l.c.release(l.queue[0])
 		out = append(out, l.queue[0])
 		l.queue[0] = nil

@@ -91,7 +91,7 @@ func (c *Courier) States(ctx context.Context) ([]dispatch.State, error) {
 	}
 	of := map[owner]*dispatch.State{}
 	for i, l := range lanes.all {
-		states[i].Target = l.taker.Load().Target
+		states[i].Target, states[i].Disabled = l.taker.Load().Target, l.condition.cause()
 		of[owner{l.Tenant.Number, l.Config.ID}] = &states[i]
 	}
 	unknown := len(states)

@@ -24,7 +24,7 @@ const (
 	// What is due within leastWait is not put off any more: half of the shortest wait, so that an attempt is never further than that from its time.
 	leastWait = time.Second / 2
 
-	// orphanFor is how long a delivery waits for an endpoint that the settings do not name. removedFor: for a webhook that was removed through the API; its number is not given again, and
+	// orphanFor is how long a delivery waits for an endpoint that the settings do not name, or that is disabled. removedFor: for a webhook that was removed through the API; its number is not given again, and
 	// a sink that has only just not heard of it has by then.
 	orphanFor  = 7 * 24 * time.Hour
 	removedFor = time.Hour
@@ -79,7 +79,7 @@ func (p *partition) run(ctx context.Context) {
 	defer close(p.ended)
 	defer p.cut()
 	defer p.c.o.Trouble(p.name, "")
-	if !p.c.known(ctx) || !p.prepare(ctx) {
+	if !p.c.known(ctx) || !p.c.states.known(ctx) || !p.prepare(ctx) {
 		return
 	}
 	p.c.mu.Lock()
@@ -304,6 +304,8 @@ func (p *partition) resume(j *job) {
 		p.bury(j, "webhook removed")
 	case l == nil && now.Sub(j.created) > orphanFor:
 		p.bury(j, "endpoint not in the settings")
+	case l != nil && l.condition.cause() != nil && now.Sub(j.created) > orphanFor:
+		p.bury(j, "endpoint disabled")
 	case l == nil || !l.admit(j, now):
 		p.c.hold(l, j)
 	}

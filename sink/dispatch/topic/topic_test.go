@@ -127,6 +127,7 @@ func testCourier(window int) *Courier {
 		o:      Options{Kafka: k, Metrics: metrics.Discard()},
 		window: window, active: map[*partition]bool{},
 	}
+	c.states = newStates(c)
 	c.lanes.Store(newLanes(nil))
 	c.retry = ladder(k)
 	c.sender = attempt.NewSender(configs.Dispatch{}, c.o.Metrics, slog.New(slog.DiscardHandler), time.Now)
@@ -139,7 +140,7 @@ func testLane(c *Courier, l gate.Limits) *lane {
 	for range g.Limits().Concurrency {
 		g.Begin(time.Now())
 	}
-	return &lane{Target: &attempt.Target{Tenant: &configs.Tenant{Number: 1}}, c: c, gate: g}
+	return &lane{Target: &attempt.Target{Tenant: &configs.Tenant{Number: 1}}, c: c, gate: g, condition: &condition{}}
 }
 
 // A wait goes through topics none of which is longer than what is left, and ends within half a second of its time.

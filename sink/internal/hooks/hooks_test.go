@@ -236,7 +236,7 @@ func TestOperatorsCommands(t *testing.T) {
 	out, err = s.run("replay", "--list")
 	s.expect(out, err, "dead", "2 deliveries would be sent again")
 	out, err = s.run("enable", "sick")
-	s.expect(out, err, "sick of demo is now enabled: 0 deliveries follow")
+	s.expect(out, err, "sick of demo is now enabled: 0 deliveries to follow")
 	out, err = s.run("replay", "--endpoint", "sick", "--type", "clicked", "--id", "0000000000000abc-0000000000000001")
 	s.expect(out, err, "1 delivery will be sent again")
 	s.attempts(4)
@@ -264,9 +264,9 @@ func TestOperatorsCommands(t *testing.T) {
 func TestDisableAndEnable(t *testing.T) {
 	s := start(t)
 	out, err := s.run("disable", "well", "--reason", "moves \u2028today")
-	s.expect(out, err, "well of demo is now disabled: 0 deliveries are kept\n")
+	s.expect(out, err, "well of demo is now disabled: 0 deliveries kept\n")
 	out, err = s.run("disable", "well", "--tenant", "1")
-	s.expect(out, err, "well of demo was already disabled: 0 deliveries are kept\n")
+	s.expect(out, err, "well of demo is already disabled: 0 deliveries kept\n")
 	out, err = s.run("list")
 	s.expect(out, err, "disabled since", `"moves \u2028today"`)
 	out, err = s.run("list", "--json")
@@ -274,7 +274,7 @@ func TestDisableAndEnable(t *testing.T) {
 	out, err = s.run("enable", "well", "--json")
 	s.expect(out, err, `{"tenant":1,"tenant_name":"demo","endpoint":"well","changed":true,"pending":0}`)
 	out, err = s.run("enable", "well")
-	s.expect(out, err, "well of demo was already enabled: 0 deliveries follow\n")
+	s.expect(out, err, "well of demo is already enabled: 0 deliveries to follow\n")
 	s.click()
 }
 
@@ -383,7 +383,7 @@ func TestWithKafka(t *testing.T) {
 	want("POST", "/hooks/replay", `{"which":"waiting"}`, 501, "this cannot be done")
 	want("POST", "/hooks/test", `{"tenant":"1","endpoint":"refused","types":["opened"]}`, 200, `"delivered":false,"reason":"refused: `)
 	want("POST", "/hooks/test", `{"tenant":"1","endpoint":"other"}`, 404, "has no such endpoint")
-	want("POST", "/hooks/disable", `{"endpoint":"refused"}`, 501, "with Kafka")
+	want("POST", "/hooks/disable", `{"endpoint":"refused"}`, 501, "sends no webhooks")
 	api.Close()
 	want("GET", "/hooks", "", 503, "ending")
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"waypost/configs"
@@ -27,18 +28,23 @@ type TurnAnswer struct {
 	Tenant     uint32          `json:"tenant"`
 	TenantName string          `json:"tenant_name"`
 	Endpoint   string          `json:"endpoint"`
-	Changed    bool            `json:"changed"` // false: it was so already
-	Pending    int64           `json:"pending"` // deliveries that are kept, or follow
+	Changed    bool            `json:"changed"`           // false: it was so already
+	Pending    *int64          `json:"pending,omitempty"` // deliveries that are kept, or follow; not known with Kafka
 	Disabled   *operator.Cause `json:"disabled,omitempty"`
 }
 
-// turner is a Dispatcher that keeps what endpoints would be told while they are disabled: that of one machine.
+// turner is a Dispatcher that ends and begins attempts at endpoints.
 type turner interface {
 	Disable(ctx context.Context, tenant uint32, endpoint, reason string) (changed bool, err error)
 	Enable(ctx context.Context, tenant uint32, endpoint string) (changed bool, err error)
+	// Disabled is since when and why; nil: it is not.
+	Disabled(tenant uint32, endpoint string) *operator.Cause
 	// Owners are the tenants that have an endpoint of that name.
 	Owners(endpoint string) []*configs.Tenant
 }
+
+// turnWithin is how long a change may take: with Kafka brokers may be away.
+const turnWithin = 15 * time.Second
 
 // maxReason bounds an operator's words.
 const maxReason = 255
@@ -50,7 +56,7 @@ func (a *API) turn(r *http.Request, disable bool) (any, error) {
 	}
 	d, able := a.Dispatcher.(turner)
 	if !able {
-		return nil, &Fault{http.StatusNotImplemented, "with Kafka endpoints are not disabled: take the endpoint out of tenants.yaml"}
+		return nil, &Fault{http.StatusNotImplemented, "this sink sends no webhooks: it has no endpoints"}
 	}
 	switch {
 	case request.Endpoint == "":
@@ -64,13 +70,17 @@ func (a *API) turn(r *http.Request, disable bool) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), turnWithin)
+	defer cancel()
 	answer := TurnAnswer{Tenant: tenant, Endpoint: request.Endpoint}
 	if disable {
-		answer.Changed, err = d.Disable(r.Context(), tenant, request.Endpoint, request.Reason)
+		answer.Changed, err = d.Disable(ctx, tenant, request.Endpoint, request.Reason)
 	} else {
-		answer.Changed, err = d.Enable(r.Context(), tenant, request.Endpoint)
+		answer.Changed, err = d.Enable(ctx, tenant, request.Endpoint)
 	}
 	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, &Fault{http.StatusServiceUnavailable, "no answer of the brokers, or of the disk, in time: it may have happened nonetheless"}
 	case errors.Is(err, dispatch.ErrEnded):
 		return nil, &Fault{http.StatusServiceUnavailable, "the sink is ending"}
 	case errors.Is(err, operator.ErrNoEndpoint): // it has been removed this moment
@@ -78,10 +88,18 @@ func (a *API) turn(r *http.Request, disable bool) (any, error) {
 	case err != nil:
 		return nil, err
 	}
-	states, err := a.Dispatcher.States(r.Context())
+	answer.Disabled = d.Disabled(tenant, request.Endpoint)
+	if target := a.Dispatcher.Target(tenant, request.Endpoint); target != nil {
+		answer.TenantName = target.Tenant.Name
+	}
+	here, is := a.Dispatcher.(*dispatch.Dispatcher)
+	if !is { // Kafka would have to be searched
+		return answer, nil
+	}
+	states, err := here.States(r.Context())
 	for i := range states {
 		if s := &states[i]; s.Tenant.Number == tenant && s.Config.ID == request.Endpoint {
-			answer.TenantName, answer.Pending, answer.Disabled = s.Tenant.Name, s.Pending, s.Disabled
+			answer.Pending = &s.Pending
 		}
 	}
 	return answer, err
@@ -124,18 +142,18 @@ type disableCommand struct {
 
 // Run is `sink hooks disable`.
 func (c *disableCommand) Run(o *Operator) error {
-	return c.turn(o, "/hooks/disable", c.Reason, "disabled: %s kept")
+	return c.turn(o, "/hooks/disable", c.Reason, "disabled", ": %s kept")
 }
 
 type enableCommand struct{ turned }
 
 // Run is `sink hooks enable`.
 func (c *enableCommand) Run(o *Operator) error {
-	return c.turn(o, "/hooks/enable", "", "enabled: %s")
+	return c.turn(o, "/hooks/enable", "", "enabled", ": %s to follow")
 }
 
 // turn asks for a change, and says what came of it.
-func (c *turned) turn(o *Operator, path, reason, result string) error {
+func (c *turned) turn(o *Operator, path, reason, state, pending string) error {
 	var answer TurnAnswer
 	if err := c.ask(o, path, nil, TurnRequest{c.Tenant, c.Endpoint, reason}, &answer); err != nil {
 		return err
@@ -143,15 +161,15 @@ func (c *turned) turn(o *Operator, path, reason, result string) error {
 	if c.JSON {
 		return encode(o.Out, answer)
 	}
-	word := "is now "
+	word := "now"
 	if !answer.Changed {
-		word = "was already "
+		word = "already"
 	}
-	pending := count(int(answer.Pending), "delivery is", "deliveries are")
-	if answer.Disabled == nil {
-		pending = count(int(answer.Pending), "delivery follows", "deliveries follow")
+	line := fmt.Sprintf("%s of %s is %s %s", answer.Endpoint, cmp.Or(answer.TenantName, strconv.FormatUint(uint64(answer.Tenant), 10)), word, state)
+	if answer.Pending != nil {
+		line += fmt.Sprintf(pending, count(int(*answer.Pending), "delivery", "deliveries"))
 	}
-	_, err := fmt.Fprintf(o.Out, "%s of %s %s%s\n", answer.Endpoint, cmp.Or(answer.TenantName, strconv.FormatUint(uint64(answer.Tenant), 10)), word, fmt.Sprintf(result, pending))
+	_, err := fmt.Fprintln(o.Out, line)
 	return err
 }
 
