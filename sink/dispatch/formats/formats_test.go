@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"bytes"
 	"maps"
 	"net/http"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"waypost/configs"
 	"waypost/edge/event"
@@ -173,4 +175,19 @@ func FuzzBodies(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Messages have the names that everybody's UUIDv5 gives, made without allocation.
+func TestMessageID(t *testing.T) {
+	long := bytes.Repeat([]byte("m"), 1024)
+	for _, message := range [][]byte{[]byte("123"), nil, long, []byte("883953F4-6105-42A2-A16A-77A8EAC7948x")} {
+		want := uuid.NewSHA1(uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:waypost:message")), append([]byte("4294967295/"), message...))
+		if got := MessageID(1<<32-1, message); got != want {
+			t.Errorf("%.40s: %s, want %s", message, got, want)
+		}
+	}
+	message := []byte("1795843288712")
+	if n := testing.AllocsPerRun(100, func() { _ = MessageID(7, message) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
 }

@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -28,9 +29,13 @@ func MessageID(tenant uint32, message []byte) uuid.UUID {
 			return id
 		}
 	}
-	name := strconv.AppendUint(nil, uint64(tenant), 10)
-	name = append(append(name, '/'), message...)
-	return uuid.NewSHA1(messageSpace, name)
+	// uuid.NewSHA1(messageSpace, name), which allocates four times: kept events are named by this too.
+	var room [128]byte
+	name := strconv.AppendUint(append(room[:0], messageSpace[:]...), uint64(tenant), 10)
+	sum := sha1.Sum(append(append(name, '/'), message...))
+	id := uuid.UUID(sum[:16])
+	id[6], id[8] = id[6]&0x0f|0x50, id[8]&0x3f|0x80 // version 5, and RFC 4122's variant
+	return id
 }
 
 // messageReference is messageUUID as Maileroo writes its reference ids: 32 hex digits.

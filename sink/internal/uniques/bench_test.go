@@ -1,6 +1,7 @@
 package uniques
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -29,6 +30,54 @@ func firsts(n int, at time.Time) []ingest.First {
 		all[i] = ingest.First{ID: e.ID, Type: e.Type, Tenant: 1, Time: e.Time, Key: event.AppendKey(nil, &e), Document: event.AppendDocument(nil, &e)}
 	}
 	return all
+}
+
+// BenchmarkWalk is a search that looks into every event: an operation is one of 100,000, by index alone or with its document.
+func BenchmarkWalk(b *testing.B) {
+	s, err := store.Open(b.TempDir(), store.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	k, err := Open(Options{Store: s, Settings: configs.DefaultSink().Uniques, Metrics: metrics.Discard(), Failed: func(err error) { b.Error(err) }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer k.Close()
+	const size = 100_000
+	batch := s.NewBatch()
+	for _, f := range firsts(size, time.Now().Add(-time.Hour)) {
+		if err := k.Keep(f); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := errors.Join(k.Write(batch), batch.Commit(pebble.Sync)); err != nil {
+		b.Fatal(err)
+	}
+	k.Committed()
+	for _, documents := range []bool{false, true} {
+		b.Run(fmt.Sprintf("documents=%v", documents), func(b *testing.B) {
+			for done := 0; done < b.N; done += size {
+				v, err := k.View()
+				if err != nil {
+					b.Fatal(err)
+				}
+				var decoder event.Decoder
+				var decoded event.Event
+				err = v.Walk(b.Context(), Query{Tenant: 1, Types: Types()}, func(e *Event) (bool, error) {
+					if !documents {
+						return true, nil
+					}
+					text, err := e.Document()
+					return true, errors.Join(err, decoder.Decode(&decoded, text))
+				})
+				v.Close()
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 // BenchmarkKeep is what keeping adds to a decision: an operation is one event, in synced batches of 5,000, on a real disk.
