@@ -204,6 +204,9 @@ var errEnough = errors.New("enough")
 // Replay sends dead letters again, under their old ids and with their schedule from the beginning, and visits each. The letters stay where they are, so that a second replay sends them once more; several letters of one delivery are sent
 // once. Those of endpoints that are not there stay unsent.
 func (c *Courier) Replay(ctx context.Context, q dispatch.ReplayQuery, visit func(*dispatch.Replayed)) error {
+	if q.Delivered {
+		return unsupported("with Kafka what was delivered cannot be sent again: it stands in waypost.unique, and is not looked for there; dead letters can (which: dead)")
+	}
 	if q.Waiting {
 		return unsupported("with Kafka what waits for its next attempt cannot be sent early: it stands in topics whose order is their schedule; dead letters can (which: dead)")
 	}

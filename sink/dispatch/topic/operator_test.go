@@ -361,8 +361,10 @@ func TestReplayOfTopics(t *testing.T) {
 	if err != nil || again.attempts != 0 || again.id.Sequence != 4 {
 		t.Errorf("%+v, %v", again, err)
 	}
-	if err := c.Replay(t.Context(), dispatch.ReplayQuery{Waiting: true}, nil); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("what waits: %v", err)
+	for name, q := range map[string]dispatch.ReplayQuery{"waiting": {Waiting: true}, "failed": {Dead: true, Waiting: true}, "delivered": {Delivered: true, From: 1}} {
+		if err := c.Replay(t.Context(), q, nil); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
