@@ -82,16 +82,40 @@ type flight struct {
 	next     func() []byte // nil when there are no more
 	start    int64
 	intended []int64 // by connection: when the request under way was due
-	idle     []int32 // connections without a request
+	idle     *ring
 	out      *outcome
+}
+
+// ring holds the connections without a request. The one that has rested longest comes first: so all are used alike, and none rests until its server closes it.
+type ring struct {
+	conns    []int32
+	first, n int
+}
+
+// newRing holds connections 0 to n-1.
+func newRing(n int) *ring {
+	r := &ring{conns: make([]int32, n)}
+	for c := range n {
+		r.put(int32(c))
+	}
+	return r
+}
+
+func (r *ring) put(conn int32) {
+	r.conns[(r.first+r.n)%len(r.conns)] = conn
+	r.n++
+}
+
+func (r *ring) take() int32 {
+	conn := r.conns[r.first]
+	r.first = (r.first + 1) % len(r.conns)
+	r.n--
+	return conn
 }
 
 // run drives w until every due request is answered, or the drain time is over.
 func (d driver) run(w wire, next func() []byte) (*outcome, error) {
-	f := &flight{driver: d, w: w, next: next, start: w.now(), intended: make([]int64, d.connections), out: newOutcome()}
-	for c := d.connections - 1; c >= 0; c-- {
-		f.idle = append(f.idle, int32(c))
-	}
+	f := &flight{driver: d, w: w, next: next, start: w.now(), intended: make([]int64, d.connections), idle: newRing(d.connections), out: newOutcome()}
 	f.out.start = f.start
 	end := f.start + d.duration
 	for {
@@ -140,7 +164,7 @@ func (f *flight) dueBy(t int64) uint64 {
 }
 
 func (f *flight) sendDue(now, end int64) {
-	for len(f.idle) > 0 && !f.out.exhausted {
+	for f.idle.n > 0 && !f.out.exhausted {
 		at := now
 		if f.rate > 0 {
 			at = f.dueAt(f.out.sent)
@@ -153,8 +177,7 @@ func (f *flight) sendDue(now, end int64) {
 			f.out.exhausted = true
 			return
 		}
-		conn := f.idle[len(f.idle)-1]
-		f.idle = f.idle[:len(f.idle)-1]
+		conn := f.idle.take()
 		f.intended[conn] = at
 		f.w.send(int(conn), request)
 		f.out.sent++
@@ -170,7 +193,7 @@ func (f *flight) sendDue(now, end int64) {
 func (f *flight) take(answers []answer, now int64) {
 	f.out.elapsed = now - f.start
 	for _, a := range answers {
-		f.idle = append(f.idle, a.conn)
+		f.idle.put(a.conn)
 		switch a.status {
 		case f.want:
 			f.out.right++
@@ -194,7 +217,7 @@ func (f *flight) done(now, end int64) bool {
 	if now >= end+f.drain {
 		return true
 	}
-	if len(f.idle) < f.connections {
+	if f.idle.n < f.connections {
 		return false
 	}
 	if f.rate > 0 && !f.out.exhausted {
@@ -205,7 +228,7 @@ func (f *flight) done(now, end int64) bool {
 
 // wakeAt is until when nothing is to be done unless an answer comes.
 func (f *flight) wakeAt(now, end int64) int64 {
-	if f.rate > 0 && len(f.idle) > 0 && !f.out.exhausted {
+	if f.rate > 0 && f.idle.n > 0 && !f.out.exhausted {
 		if at := f.dueAt(f.out.sent); at < end {
 			return at
 		}
