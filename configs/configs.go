@@ -134,6 +134,7 @@ type Tenant struct {
 	AnyHost         bool       `yaml:"any_host"`
 	APIKeys         []Secret   `yaml:"api_keys"` // of /v1/messages and /v1/links
 	Outreach        Outreach   `yaml:"outreach"`
+	Filter          string     `yaml:"filter"` // a PCRE expression; only links that match it are replaced; empty: all are
 	RetentionDays   int        `yaml:"retention_days"`
 	LinkBudget      int        `yaml:"link_budget"`
 	RecipientInLink bool       `yaml:"recipient_in_link"`

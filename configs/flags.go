@@ -31,6 +31,8 @@ type Flags struct {
 	Online      bool   `name:"online" help:"With --check: also connect to what the settings name, and print what is wrong there; exit 1 when something is."`
 	PrintConfig bool   `name:"print-config" help:"Print the settings in force, secrets masked, and exit."`
 	Version     bool   `name:"version" help:"Print the version and exit."`
+
+	Tenants []TenantCheck `kong:"-"` // what the program itself has to say of tenants
 }
 
 // Path is the settings file of a program: what --config names, else the shipped one.
@@ -92,7 +94,7 @@ func Open[T Edge | Mint | Sink](flags Flags, env []string, stdout, stderr io.Wri
 		return nil, nil, ExitUsage, true
 	}
 	path := flags.Path(settings.name())
-	l := load(settings, path, env)
+	l := load(settings, path, env, flags.Tenants...)
 	if len(l.faults) > 0 {
 		_, _ = fmt.Fprintln(stderr, l.faults.Error())
 	}

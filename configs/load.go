@@ -8,10 +8,10 @@ func LoadEdge(path string, env []string) (*Edge, *Tenants, Faults) {
 	return &cfg, l.tenants, l.faults
 }
 
-// LoadMint reads mint.yaml and the tenants it names.
-func LoadMint(path string, env []string) (*Mint, *Tenants, Faults) {
+// LoadMint reads mint.yaml and the tenants it names; checks find further faults of tenants.
+func LoadMint(path string, env []string, checks ...TenantCheck) (*Mint, *Tenants, Faults) {
 	cfg := DefaultMint()
-	l := load(&cfg, path, env)
+	l := load(&cfg, path, env, checks...)
 	return &cfg, l.tenants, l.faults
 }
 
@@ -65,7 +65,7 @@ type loaded struct {
 	warnings Faults
 }
 
-func load(cfg program, path string, env []string) loaded {
+func load(cfg program, path string, env []string, checks ...TenantCheck) loaded {
 	r := newReader(path, env)
 	if !r.load(cfg.group()) {
 		return loaded{&Tenants{}, r.faults, nil}
@@ -82,7 +82,7 @@ func load(cfg program, path string, env []string) loaded {
 	if k := cfg.kafka(); k != nil {
 		k.checkFiles(r)
 	}
-	tenants, tr := loadTenants(r, *tenantsPath, env)
+	tenants, tr := loadTenants(r, *tenantsPath, env, checks)
 	if s, ok := cfg.(*Sink); ok {
 		s.adviseTenants(tr, tenants)
 	}
@@ -94,7 +94,7 @@ func load(cfg program, path string, env []string) loaded {
 }
 
 // loadTenants reads the tenants; that their file is missing is a fault of the file that names it.
-func loadTenants(outer *reader, path string, env []string) (*Tenants, *reader) {
+func loadTenants(outer *reader, path string, env []string, checks []TenantCheck) (*Tenants, *reader) {
 	r := newReader(path, env)
 	r.hide = true
 	file := tenantsFile{defaults: DefaultTenant()}
@@ -102,6 +102,7 @@ func loadTenants(outer *reader, path string, env []string) (*Tenants, *reader) {
 		outer.late("tenants", path, "must be a file that can be read: "+reason(err))
 	} else {
 		r.read(text, file.group())
+		file.judge(r, checks)
 	}
 	return &Tenants{List: file.list}, r
 }

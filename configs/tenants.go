@@ -30,6 +30,7 @@ func (t *Tenant) inherited(withOrgs bool) []setting {
 	return []setting{
 		{"any_host", boolean(&t.AnyHost)},
 		{"outreach", t.Outreach.group(withOrgs)},
+		{"filter", filter(&t.Filter)},
 		{"retention_days", numberIn(&t.RetentionDays, 7, 365)},
 		{"link_budget", numberIn(&t.LinkBudget, 100, 8000)},
 		{"recipient_in_link", boolean(&t.RecipientInLink)},
@@ -107,6 +108,32 @@ func (s *Sink) adviseTenants(r *reader, tenants *Tenants) {
 		}
 	}
 }
+
+// TenantCheck finds what is wrong with a setting of a tenant that only the program can tell which uses it. key is the setting's, as filter; what is allowed is empty where nothing is wrong.
+type TenantCheck func(*Tenant) (key, want string)
+
+// judge notes what the program finds wrong: with the defaults once, with what a tenant sets itself for each tenant.
+func (t *tenantsFile) judge(r *reader, checks []TenantCheck) {
+	for _, check := range checks {
+		if key, want := check(&t.defaults); want != "" && r.wrote("defaults."+key) {
+			r.late("defaults."+key, "", want)
+		}
+		for i, tenant := range t.list {
+			if key, want := check(tenant); want != "" && r.wrote(fmt.Sprintf("tenants[%d].%s", i, key)) {
+				r.late(fmt.Sprintf("tenants[%d].%s", i, key), "", want)
+			}
+		}
+	}
+}
+
+// filter is text of which mint's TenantCheck tells whether it is an expression.
+func filter(to *string) value {
+	return text(to, "must be a PCRE expression of at most 2000 bytes without control characters, or \"\" for none",
+		func(s string) bool { return len(s) <= MaxFilter && clean(s) })
+}
+
+// MaxFilter bounds a tenant's filter, in bytes.
+const MaxFilter = 2000
 
 func apiKey(s *Secret) value {
 	return secretIn(s, "must be 16 to 200 letters, digits and signs of ASCII, without blanks", func(s Secret) bool {

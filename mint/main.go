@@ -4,11 +4,12 @@
 //	mint keys init|rotate|list|retire     the link keys that mint and edge share
 //	mint link --tenant T URL              one link by hand
 //	mint open LINK                        what a link holds, as JSON
+//	mint filter test EXPRESSION URL...    what a filter does with links
 //	mint try FILE --tenant T              sign a request, post it to the running mint, show the answer
 //
 // Settings: configs/mint.yaml or --config FILE, and the tenants and key files that it names.
 //
-// Ports: 127.0.0.1:8081 (POST /outreach/TENANT, POST /outreach, POST /v1/messages/TENANT, POST /v1/links/TENANT), admin 127.0.0.1:9081 (/metrics, /healthz, /readyz, pprof); both from the settings.
+// Ports: 127.0.0.1:8081 (POST /outreach/TENANT, POST /outreach, POST /v1/messages/TENANT, POST /v1/links/TENANT, POST /v1/filter/test/TENANT), admin 127.0.0.1:9081 (/metrics, /healthz, /readyz, pprof); both from the settings.
 //
 // Signals: SIGTERM and SIGINT stop taking connections, answer what is under way and end; a second one, or drain_timeout, ends at once. SIGHUP takes up tenants and keys anew.
 //
@@ -21,6 +22,7 @@ import (
 	"os"
 
 	"waypost/configs"
+	"waypost/mint/filter"
 )
 
 func main() {
@@ -31,11 +33,12 @@ func main() {
 type commandLine struct {
 	configs.Flags
 
-	Serve serveCommand `cmd:"" default:"withargs" help:"Answer requests of Outreach and of mail programs (the default)."`
-	Keys  keysCommand  `cmd:"" help:"The link keys that mint and edge share."`
-	Link  linkCommand  `cmd:"" help:"Mint one link by hand."`
-	Open  openCommand  `cmd:"" help:"Print what a link holds, as JSON, or why it does not open (exit 1)."`
-	Try   tryCommand   `cmd:"" help:"Sign a request with the tenant's first Outreach secret, post it to the running mint, show the answer."`
+	Serve  serveCommand  `cmd:"" default:"withargs" help:"Answer requests of Outreach and of mail programs (the default)."`
+	Keys   keysCommand   `cmd:"" help:"The link keys that mint and edge share."`
+	Link   linkCommand   `cmd:"" help:"Mint one link by hand."`
+	Open   openCommand   `cmd:"" help:"Print what a link holds, as JSON, or why it does not open (exit 1)."`
+	Filter filterCommand `cmd:"" help:"Try a filter."`
+	Try    tryCommand    `cmd:"" help:"Sign a request with the tenant's first Outreach secret, post it to the running mint, show the answer."`
 }
 
 // program is what every command runs in.
@@ -57,6 +60,7 @@ func run(signals <-chan os.Signal, args, env []string, stdout, stderr io.Writer)
 	if cli.Config == "" {
 		cli.Config = "configs/mint.yaml"
 	}
+	cli.Tenants = []configs.TenantCheck{filter.CheckTenant}
 	p := &program{cli.Flags, signals, env, stdout, stderr}
 	if p.flags.Check || p.flags.PrintConfig || p.flags.Version {
 		_, _, exit, _ := p.settings()

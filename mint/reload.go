@@ -98,6 +98,6 @@ func (r *reloader) register(registry prometheus.Registerer) {
 
 // loadAgain reads the settings again, as the program did at its start.
 func (p *program) loadAgain() (*configs.Mint, *configs.Tenants, error) {
-	settings, tenants, faults := configs.LoadMint(p.flags.Path("mint"), p.env)
+	settings, tenants, faults := configs.LoadMint(p.flags.Path("mint"), p.env, p.flags.Tenants...)
 	return settings, tenants, faults.Err()
 }

@@ -52,20 +52,28 @@ func (f *fault) Error() string {
 // parseMessage reads a body. Its faults are *fault and what is no JSON, see request.parse.
 func parseMessage(body []byte, which endpoint) (*message, error) {
 	m := &message{track: true, opens: true}
+	if err := parseObject(body, func(d *jsontext.Decoder, name string) error { return m.member(d, name, which) }); err != nil {
+		return nil, err
+	}
+	return m, m.complete(which)
+}
+
+// parseObject reads a body that is one object; visit reads each member's value.
+func parseObject(body []byte, visit func(d *jsontext.Decoder, name string) error) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(body))
 	if d.PeekKind() != '{' {
-		return nil, wrong(d, "", errNotObject.Error())
+		return wrong(d, "", errNotObject.Error())
 	}
-	if err := members(d, func(name string) error { return m.member(d, name, which) }); err != nil {
-		return nil, doubled(err)
+	if err := members(d, func(name string) error { return visit(d, name) }); err != nil {
+		return doubled(err)
 	}
 	switch _, err := d.ReadToken(); err {
 	case io.EOF:
-		return m, m.complete(which)
+		return nil
 	case nil:
-		return nil, errTrailing
+		return errTrailing
 	default:
-		return nil, err
+		return err
 	}
 }
 
@@ -221,23 +229,28 @@ func (m *message) pairs(d *jsontext.Decoder, at jsontext.Pointer) error {
 	})
 }
 
-func (m *message) list(d *jsontext.Decoder, at jsontext.Pointer) error {
-	if d.PeekKind() != '[' {
-		return wrong(d, at, "must be an array of URLs")
-	}
+func (m *message) list(d *jsontext.Decoder, at jsontext.Pointer) (err error) {
 	m.hasLinks = true
+	m.links, err = urlList(d, at)
+	return err
+}
+
+func urlList(d *jsontext.Decoder, at jsontext.Pointer) (urls []string, err error) {
+	if d.PeekKind() != '[' {
+		return nil, wrong(d, at, "must be an array of URLs")
+	}
 	if _, err := d.ReadToken(); err != nil {
-		return err
+		return nil, err
 	}
 	for n := 0; d.PeekKind() != ']'; n++ {
 		url, err := str(d, at.AppendToken(fmt.Sprint(n)), "must be a string: a URL")
 		if err != nil {
-			return err
+			return nil, err
 		}
-		m.links = append(m.links, url)
+		urls = append(urls, url)
 	}
-	_, err := d.ReadToken()
-	return err
+	_, err = d.ReadToken()
+	return urls, err
 }
 
 func (m *message) readPlace(d *jsontext.Decoder, at jsontext.Pointer) error {

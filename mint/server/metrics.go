@@ -19,13 +19,15 @@ const (
 	leftBudget
 	leftOwn
 	leftExcluded
+	leftFilter
+	leftUnfiltered
 	leftNotString
 	leftSurrogate
 	leftLate
 	leftCount
 )
 
-var leftNames = [leftCount]string{"scheme", "host", "control", "budget", "own", "excluded", "not_string", "surrogate", "late"}
+var leftNames = [leftCount]string{"scheme", "host", "control", "budget", "own", "excluded", "filter", "filter_failed", "not_string", "surrogate", "late"}
 
 // member is a part of meta that was not of its type, and so counts as absent.
 type member int

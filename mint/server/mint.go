@@ -81,8 +81,15 @@ func Recipient(t *configs.Tenant, prospect, address []byte) []byte {
 // mintEntry appends the i-th entry's member of the answer, or nothing.
 func mintEntry(dst []byte, m *minter, t *tenant, i int) []byte {
 	e := &m.entries[i]
+	original := e.value
+	if len(e.original) > 0 {
+		original = e.original
+	}
 	if own(&m.opened, t, e.value) {
 		m.left[leftOwn]++
+		return dst
+	}
+	if !t.wants(original, &m.left) {
 		return dst
 	}
 	m.link.Number = uint32(i)

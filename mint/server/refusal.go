@@ -28,7 +28,7 @@ func refuse(status int, text string) *refusal {
 
 // The refusals that need no words of the request.
 var (
-	refusePath      = refuse(fasthttp.StatusNotFound, "nothing here: POST to /outreach/TENANT, /outreach, /v1/messages/TENANT or /v1/links/TENANT")
+	refusePath      = refuse(fasthttp.StatusNotFound, "nothing here: POST to /outreach/TENANT, /outreach, /v1/messages/TENANT, /v1/links/TENANT or /v1/filter/test/TENANT")
 	refuseMethod    = refuse(fasthttp.StatusMethodNotAllowed, "only POST")
 	refuseTenant    = refuse(fasthttp.StatusNotFound, "unknown tenant")
 	refuseOrg       = refuse(fasthttp.StatusNotFound, "unknown tenant: the path names none and no tenant has this outreach-org-id")

@@ -80,6 +80,8 @@ func (r *replacer) mint(url string, number uint32, place link.Place) string {
 	case own(&r.opened, r.t, []byte(url)):
 		r.left[leftOwn]++
 		return ""
+	case !r.t.wants([]byte(url), &r.left):
+		return ""
 	}
 	r.link.Number, r.link.Place, r.link.Destination = number, place, []byte(url)
 	whole, err := r.t.appendLink(nil, &r.link)

@@ -18,6 +18,7 @@ import (
 	"waypost/configs"
 	"waypost/configs/ops"
 	"waypost/configs/throttle"
+	"waypost/mint/filter"
 	"waypost/mint/internal/gate"
 	"waypost/mint/link"
 )
@@ -49,6 +50,7 @@ type Server struct {
 	metrics      *metrics
 	refused      throttle.Every // log lines of wrong signatures
 	unknownKeys  throttle.Every // log lines of wrong API keys
+	unfiltered   throttle.Every // log lines of links of which a filter does not say whether to replace them
 	none         *tenantMetrics
 	rules        atomic.Pointer[rules]
 }
@@ -68,6 +70,7 @@ type tenant struct {
 	budget   int    // characters of a whole link
 	secrets  []*secret
 	apiKeys  apiKeys
+	filter   *filter.Filter // nil: every link is replaced
 }
 
 // New prepares a server; Serve starts it.
@@ -146,6 +149,12 @@ func newTenant(settings *configs.Tenant, keys *link.Keyring) (*tenant, error) {
 		prefix:   prefix,
 		budget:   settings.LinkBudget,
 		apiKeys:  newAPIKeys(settings.APIKeys),
+	}
+	if settings.Filter != "" {
+		var err error
+		if t.filter, err = filter.Compile(settings.Filter); err != nil {
+			return nil, fmt.Errorf("tenant %s: filter: %w", settings.Name, err)
+		}
 	}
 	for _, key := range settings.Outreach.Secrets {
 		t.secrets = append(t.secrets, newSecret(key))
@@ -239,10 +248,12 @@ const (
 	endpointOutreach endpoint = iota
 	endpointMessages
 	endpointLinks
+	endpointFilter
 )
 
 // endpoints are the paths; the tenant's name follows.
-var endpoints = [...][]byte{endpointOutreach: []byte("/outreach"), endpointMessages: []byte("/v1/messages"), endpointLinks: []byte("/v1/links")}
+var endpoints = [...][]byte{endpointOutreach: []byte("/outreach"), endpointMessages: []byte("/v1/messages"), endpointLinks: []byte("/v1/links"),
+	endpointFilter: []byte("/v1/filter/test")}
 
 // route finds the tenant that the path names, or the organisation's header.
 //
@@ -315,8 +326,11 @@ func (s *Server) admitted(ctx *fasthttp.RequestCtx, t *tenant, which endpoint, c
 		return s.shed(shedWaited)
 	}
 	defer s.gate.Leave(pass)
-	if which == endpointOutreach {
+	switch which {
+	case endpointOutreach:
 		return s.outreach(ctx, t, c.first)
+	case endpointFilter:
+		return s.testFilter(ctx, t, c.first)
 	}
 	return s.message(ctx, t, which, c.first)
 }
@@ -389,6 +403,11 @@ func (s *Server) count(m *minter, t *tenant) {
 }
 
 func (s *Server) countLinks(t *tenant, minted int, left *[leftCount]int) {
+	if left[leftUnfiltered] > 0 {
+		if held, ok := s.unfiltered.Allow(time.Now()); ok {
+			s.log.Warn("the filter does not say of links whether to replace them: they are left", "tenant", t.settings.Name, "links", left[leftUnfiltered], "held_back", held)
+		}
+	}
 	t.links.Add(float64(minted))
 	for reason, n := range left {
 		if n > 0 {
