@@ -34,11 +34,11 @@ func TestOperatorsCommandsOnKafka(t *testing.T) {
 	var mended atomic.Bool
 	here := newHooks(t, "127.0.0.1:0", func(path string) int {
 		if path == "/gone" && !mended.Load() {
-			return http.StatusGone
+			return http.StatusForbidden
 		}
 		return http.StatusOK
 	}, "/good", "/gone")
-	s.endpoints = strings.Join([]string{endpointYAML("good", here.server.URL()), endpointYAML("gone", here.server.URL())}, ", ")
+	s.endpoints = strings.Join([]string{endpointYAML("good", here.server.URL()), forbiddenYAML("gone", here.server.URL())}, ", ")
 	dir := t.TempDir()
 	p := s.sink(dir)
 	run := func(args ...string) (string, error) {
@@ -74,12 +74,12 @@ func TestOperatorsCommandsOnKafka(t *testing.T) {
 	}
 	one := found.Attempts[all/2]
 	found = attemptsAnswer{}
-	ask(&found, "attempts", "--endpoint", "gone", "--status", "410", "--outcome", "stopped", "--since", "1h", "--limit", "100000")
+	ask(&found, "attempts", "--endpoint", "gone", "--status", "403", "--outcome", "stopped", "--since", "1h", "--limit", "100000")
 	if len(found.Attempts) < persons {
 		t.Errorf("%d attempts at gone, want %d", len(found.Attempts), persons)
 	}
 	for i := range found.Attempts {
-		if a := &found.Attempts[i]; a.Endpoint != "gone" || a.Status != 410 {
+		if a := &found.Attempts[i]; a.Endpoint != "gone" || a.Status != 403 {
 			t.Fatalf("%+v was not asked for", a)
 		}
 	}
