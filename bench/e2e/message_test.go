@@ -16,7 +16,7 @@ import (
 const acmeKey = "a-key-of-16-or-more"
 
 var (
-	readmeCall = regexp.MustCompile(`(?m)^\$ curl -s http://127\.0\.0\.1:8081(/v1/\S+) -H 'Authorization: Bearer (\S+)' -H 'Content-Type: application/json' -d '(.*)'\n(.*)\n`)
+	readmeCall = regexp.MustCompile(`(?m)^\$ curl -s http://127\.0\.0\.1:8081(/v1/(?:messages|links)/\S+) -H 'Authorization: Bearer (\S+)' -H 'Content-Type: application/json' -d '(.*)'\n(.*)\n`)
 	acmeToken  = regexp.MustCompile(`https://go\.acme\.example/[A-Za-z0-9_-]+`)
 	acmeOpen   = regexp.MustCompile(`https://go\.acme\.example/o/[A-Za-z0-9_-]+\.gif`)
 	madeID     = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`)
