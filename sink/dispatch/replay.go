@@ -186,14 +186,14 @@ func (d *Dispatcher) move(all []again) error {
 	}
 	for i := range all {
 		if all[i].dead {
-			d.dead--
+			d.dead-- // who moves letters holds d.letters; who moves what was told does not
+			d.metrics.Deads.Set(float64(d.dead))
 		}
 		if all[i].fresh {
 			all[i].endpoint.addPending(1)
 		}
 		all[i].endpoint.spill(all[i].to)
 	}
-	d.metrics.Deads.Set(float64(d.dead))
 	return nil
 }
 
