@@ -135,7 +135,8 @@ func (t *Topic) Run(ctx context.Context, d Dispatcher) {
 		case err != nil:
 			t.failed(err)
 		}
-		if sleep(ctx, pause); err != nil {
+		kafkalog.Wait(ctx, pause)
+		if err != nil {
 			pause = min(2*pause, lastPause)
 		}
 	}
@@ -195,7 +196,7 @@ func (t *Topic) load(ctx context.Context, d Dispatcher) (at int64, err error) {
 			if len(f.Messages) == 0 && f.End <= at {
 				break
 			}
-			sleep(ctx, firstPause)
+			kafkalog.Wait(ctx, firstPause)
 			if ctx.Err() != nil {
 				return at, ctx.Err()
 			}
@@ -242,7 +243,7 @@ func (t *Topic) follow(ctx context.Context, d Dispatcher, at int64) (int64, erro
 			if ctx.Err() == nil {
 				t.failed(err)
 			}
-			sleep(ctx, pause)
+			kafkalog.Wait(ctx, pause)
 			pause = min(2*pause, lastPause)
 			continue
 		}
@@ -326,14 +327,5 @@ func (t *Topic) reached(at int64, above uint32) {
 		t.read = at
 		close(t.grown)
 		t.grown = make(chan struct{})
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

@@ -69,7 +69,7 @@ func TestAttemptsAreLogged(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	}
-	health := h.endpoints.Load().all[0].pulse.now()
+	health := h.endpoints.Load().All[0].pulse.now()
 	if health.FailingSince != 0 || health.LastSuccess != uint64(found[0].At.UnixMicro()) || health.LastFailure != uint64(found[1].At.UnixMicro()) || health.Status != 502 {
 		t.Errorf("%+v", health)
 	}

@@ -26,39 +26,8 @@ type Added struct {
 	Stream   string       // of messages; empty: all
 }
 
-// endpoints is a set that never changes. Whoever adds or removes one makes another set, under Dispatcher.changing, and puts it in the old one's place; ingest
-// takes the set once for each event. So an event that is decided after a change was made sees it, and nobody waits for anybody. Rejected: a lock around the maps
-// (ingest would take it for each event), and changes through ingest's goroutine (it waits for journals, and its batch would have to end first).
-type endpoints struct {
-	tenants map[uint32][]*endpoint
-	all     []*endpoint
-}
-
-func (s *endpoints) with(e *endpoint) *endpoints {
-	return newEndpoints(append(slices.Clone(s.all), e))
-}
-
-func (s *endpoints) without(e *endpoint) *endpoints {
-	return newEndpoints(slices.DeleteFunc(slices.Clone(s.all), func(other *endpoint) bool { return other == e }))
-}
-
-func newEndpoints(all []*endpoint) *endpoints {
-	s := &endpoints{tenants: map[uint32][]*endpoint{}, all: all}
-	for _, e := range all {
-		s.tenants[e.Tenant.Number] = append(s.tenants[e.Tenant.Number], e)
-	}
-	return s
-}
-
-// find is the endpoint with this id; nil: there is none.
-func (s *endpoints) find(tenant uint32, id string) *endpoint {
-	for _, e := range s.tenants[tenant] {
-		if e.Config.ID == id {
-			return e
-		}
-	}
-	return nil
-}
+// endpoints are the dispatcher's own, and those that programs of tenants made. Changes are under Dispatcher.changing.
+type endpoints = attempt.Set[*endpoint]
 
 // taker is what may change of an endpoint. It does not change itself: another takes its place.
 type taker struct {
@@ -109,7 +78,7 @@ func (d *Dispatcher) Put(a Added, commit func() error) error {
 		return ErrEnded
 	}
 	set := d.endpoints.Load()
-	old := set.find(a.Tenant.Number, a.Endpoint.ID)
+	old := set.Find(a.Tenant.Number, a.Endpoint.ID)
 	if old != nil {
 		r, err := newTaker(a)
 		if err != nil {
@@ -128,7 +97,7 @@ func (d *Dispatcher) Put(a Added, commit func() error) error {
 	if err := commit(); err != nil {
 		return err
 	}
-	d.endpoints.Store(set.with(e))
+	d.endpoints.Store(set.With(e))
 	return nil
 }
 
@@ -144,8 +113,8 @@ func (d *Dispatcher) Remove(tenant uint32, id string, commit func() error) error
 		return err
 	}
 	set := d.endpoints.Load()
-	if e := set.find(tenant, id); e != nil {
-		d.endpoints.Store(set.without(e))
+	if e := set.Find(tenant, id); e != nil {
+		d.endpoints.Store(set.Without(e))
 		e.remove()
 	}
 	return nil
@@ -156,7 +125,7 @@ func (d *Dispatcher) endAll() []*endpoint {
 	d.changing.Lock()
 	defer d.changing.Unlock()
 	d.ended = true
-	return d.endpoints.Load().all
+	return d.endpoints.Load().All
 }
 
 // remove stops the endpoint for good and lets go of what waits in memory. What is under way leaves memory with its mark, what ingest has admitted and not committed yet with its push.

@@ -86,7 +86,7 @@ func everythingArrives(t *testing.T, seed uint64) {
 		h.next = next
 	}
 	h.settle()
-	for _, e := range h.endpoints.Load().all {
+	for _, e := range h.endpoints.Load().All {
 		until(t, "every pass is given back", func() bool {
 			e.mu.Lock()
 			defer e.mu.Unlock()

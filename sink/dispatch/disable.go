@@ -65,7 +65,7 @@ func (d *Dispatcher) Enable(ctx context.Context, tenant uint32, id string) (chan
 
 // Disabled is since when and why an endpoint is disabled; nil: it is not.
 func (d *Dispatcher) Disabled(tenant uint32, id string) *operator.Cause {
-	if e := d.endpoints.Load().find(tenant, id); e != nil {
+	if e := d.endpoints.Load().Find(tenant, id); e != nil {
 		return e.isDisabled()
 	}
 	return nil
@@ -90,7 +90,7 @@ func (d *Dispatcher) give(ctx context.Context, tenant uint32, id string, o *orde
 	if d.ended {
 		return ErrEnded
 	}
-	e := d.endpoints.Load().find(tenant, id)
+	e := d.endpoints.Load().Find(tenant, id)
 	if e == nil || tenant == operator.Tenant {
 		return operator.ErrNoEndpoint
 	}
@@ -174,19 +174,16 @@ func (d *Dispatcher) judge(m *mark) *operator.Cause {
 
 // appendEvent adds the event for the operator, as a delivery that is due now.
 func (d *Dispatcher) appendEvent(b *pebble.Batch, t *turn, was *operator.Cause, h *Health) error {
-	if t.told = d.endpoints.Load().find(operator.Tenant, operator.ID); t.told == nil {
+	if t.told = d.endpoints.Load().Find(operator.Tenant, operator.ID); t.told == nil {
 		return nil
 	}
-	target := t.endpoint.taker.Load().Target
 	of, state := operator.Disabled, t.to
 	if state == nil {
 		of, state = operator.Enabled, was
 	}
-	change := operator.Change{
-		Tenant: target.Tenant.Number, TenantName: target.Tenant.Name, Endpoint: target.Config.ID, Format: target.Format.Name(), URL: target.ShownURL(),
-		Why: state.Why, Reason: state.Reason, DisabledAt: &state.At, LastSuccess: moment(h.LastSuccess), FailingSince: moment(h.FailingSince), Failures: h.Failures,
-		Kept: t.kept,
-	}
+	change := t.endpoint.taker.Load().Change()
+	change.Why, change.Reason, change.DisabledAt, change.Kept = state.Why, state.Reason, &state.At, t.kept
+	change.LastSuccess, change.FailingSince, change.Failures = moment(h.LastSuccess), moment(h.FailingSince), h.Failures
 	if h.FailingSince != 0 {
 		change.Status, change.Failure = h.Status, h.Reason
 	}

@@ -150,7 +150,7 @@ func TestNotDisabled(t *testing.T) {
 			e.DisableAfter = c.own
 			h := start(t, fresh(), settings, e)
 			defer h.stop()
-			m := mark{endpoint: h.endpoints.Load().all[0], at: uint64(now.UnixMicro())}
+			m := mark{endpoint: h.endpoints.Load().All[0], at: uint64(now.UnixMicro())}
 			m.outcome.Gone = c.gone
 			if c.failed > 0 {
 				m.endpoint.pulse.health.FailingSince = uint64(now.Add(-c.since).UnixMicro())

@@ -241,9 +241,9 @@ func TestClockIsPutBack(t *testing.T) {
 	}
 	h.add(1)
 	until(t, "the second attempt is due", func() bool {
-		h.endpoints.Load().all[0].mu.Lock()
-		defer h.endpoints.Load().all[0].mu.Unlock()
-		return h.endpoints.Load().all[0].refilling
+		h.endpoints.Load().All[0].mu.Lock()
+		defer h.endpoints.Load().All[0].mu.Unlock()
+		return h.endpoints.Load().All[0].refilling
 	})
 	back.Store(int64(100 * time.Millisecond))
 	for range refillsAtOnce {

@@ -127,7 +127,7 @@ func New(o Options) (*Dispatcher, error) {
 		}
 		all = append(all, e)
 	}
-	d.endpoints.Store(newEndpoints(all))
+	d.endpoints.Store(attempt.NewSet(all))
 	if err := d.survey(); err != nil {
 		return nil, fmt.Errorf("dispatch: %w", err)
 	}
@@ -153,7 +153,7 @@ func (d *Dispatcher) newEndpoint(a Added) (*endpoint, error) {
 // survey counts what the store holds, and tells each endpoint where its part begins.
 func (d *Dispatcher) survey() error {
 	byPrefix := map[string]*endpoint{}
-	for _, e := range d.endpoints.Load().all {
+	for _, e := range d.endpoints.Load().All {
 		byPrefix[string(e.prefix)] = e
 	}
 	orphaned := 0
@@ -204,7 +204,7 @@ func (d *Dispatcher) eachKey(space store.Space, visit func(key []byte) error) er
 func (d *Dispatcher) Start() {
 	go d.mark()
 	d.keepAttempts()
-	for _, e := range d.endpoints.Load().all {
+	for _, e := range d.endpoints.Load().All {
 		e.look()
 	}
 }
@@ -226,7 +226,7 @@ func (d *Dispatcher) keepAttempts() {
 // Due adds one delivery for each of the tenant's endpoints to the batch, but for those that do not want it or whose format has no document for it.
 func (d *Dispatcher) Due(b *pebble.Batch, f ingest.First) error {
 	now := d.micros()
-	for _, e := range d.endpoints.Load().tenants[f.Tenant] {
+	for _, e := range d.endpoints.Load().Tenants[f.Tenant] {
 		if !e.taker.Load().takes(&f, d.metrics) {
 			continue
 		}
@@ -283,7 +283,7 @@ func (d *Dispatcher) Stop(ctx context.Context) {
 func (d *Dispatcher) Measure() {
 	d.metrics.InMemory.Set(float64(d.inMemory.Load()))
 	var oldest uint64
-	for _, e := range d.endpoints.Load().all {
+	for _, e := range d.endpoints.Load().All {
 		if e.isDisabled() != nil {
 			continue // it waits for an operator, who was told
 		}

@@ -25,7 +25,7 @@ func (d *Dispatcher) States(ctx context.Context) ([]State, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := d.endpoints.Load().all
+	all := d.endpoints.Load().All
 	states := make([]State, 0, len(all))
 	for _, e := range all {
 		states = append(states, State{
@@ -57,7 +57,7 @@ func (d *Dispatcher) countDead(ctx context.Context) (map[owner]int64, error) {
 
 // Owners are the tenants that have an endpoint with this id.
 func (d *Dispatcher) Owners(id string) (all []*configs.Tenant) {
-	for _, e := range d.endpoints.Load().all {
+	for _, e := range d.endpoints.Load().All {
 		if e.Config.ID == id && e.Tenant.Number != operator.Tenant {
 			all = append(all, e.Tenant)
 		}
@@ -67,7 +67,7 @@ func (d *Dispatcher) Owners(id string) (all []*configs.Tenant) {
 
 // Target is the endpoint of a tenant as attempts need it; nil: there is none.
 func (d *Dispatcher) Target(tenant uint32, id string) *attempt.Target {
-	if e := d.endpoints.Load().find(tenant, id); e != nil {
+	if e := d.endpoints.Load().Find(tenant, id); e != nil {
 		return e.taker.Load().Target
 	}
 	return nil

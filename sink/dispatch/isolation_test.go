@@ -97,7 +97,7 @@ func TestSickEndpointsDelayNoOther(t *testing.T) {
 	until(t, "memory holds no more than it must", func() bool {
 		return h.inMemory.Load() <= int64(refused+(n-refused)*settings.Window)
 	})
-	for _, e := range h.endpoints.Load().all {
+	for _, e := range h.endpoints.Load().All {
 		e.mu.Lock()
 		if running := e.gate.Running(); running > 2 {
 			t.Errorf("tenant %d: %d attempts under way at an endpoint that has never answered", e.Tenant.Number, running)

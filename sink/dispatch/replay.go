@@ -83,7 +83,7 @@ func (d *Dispatcher) replayFailed(ctx context.Context, q *ReplayQuery, visit fun
 	if !q.Waiting {
 		return nil
 	}
-	for _, e := range d.endpoints.Load().all {
+	for _, e := range d.endpoints.Load().All {
 		if q.Tenant != 0 && q.Tenant != e.Tenant.Number || q.Endpoint != "" && q.Endpoint != e.Config.ID {
 			continue
 		}
@@ -150,10 +150,7 @@ func (d *Dispatcher) replaySome(q *ReplayQuery, iter *pebble.Iterator, visit fun
 		r.to, r.delivery = nil, Delivery{} // the iterator's memory
 		visit(r)
 	}
-	if q.List || len(moved) == 0 {
-		return nil
-	}
-	return d.move(moved)
+	return d.moveUnless(q.List, moved)
 }
 
 func (d *Dispatcher) has(key []byte) (bool, error) {
@@ -212,7 +209,7 @@ func (d *Dispatcher) replayed(q *ReplayQuery, key, value []byte, now uint64) *Re
 	if decoder.Decode(&e, r.delivery.Document) == nil {
 		r.Type = e.Type
 	}
-	if r.to = d.endpoints.Load().find(r.Tenant, r.Endpoint); r.to == nil || len(q.Types) > 0 && !q.Types[r.Type] {
+	if r.to = d.endpoints.Load().Find(r.Tenant, r.Endpoint); r.to == nil || len(q.Types) > 0 && !q.Types[r.Type] {
 		return nil
 	}
 	r.WebhookID = r.id.String()

@@ -115,8 +115,8 @@ func TestReplayWaiting(t *testing.T) {
 	if got := h.replay(ReplayQuery{Waiting: true, Dead: true, Endpoint: "a"}); len(got) != 3 || got[0].Was != "waiting" || got[0].Attempts != 1 {
 		t.Fatalf("%+v", got)
 	}
-	until(t, "endpoint a has nothing to do", func() bool { return h.endpoints.Load().all[0].waiting() == 0 })
-	if n := h.endpoints.Load().all[1].waiting(); n != 3 {
+	until(t, "endpoint a has nothing to do", func() bool { return h.endpoints.Load().All[0].waiting() == 0 })
+	if n := h.endpoints.Load().All[1].waiting(); n != 3 {
 		t.Errorf("endpoint b: %d pending", n)
 	}
 	for _, id := range ids {

@@ -34,7 +34,7 @@ func (d *Dispatcher) replayTold(ctx context.Context, q *ReplayQuery, view *uniqu
 			types = append(types, t)
 		}
 	}
-	for tenant, all := range d.endpoints.Load().tenants {
+	for tenant, all := range d.endpoints.Load().Tenants {
 		if q.Tenant != 0 && q.Tenant != tenant {
 			continue
 		}

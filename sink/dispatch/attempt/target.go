@@ -12,6 +12,7 @@ import (
 	"waypost/configs"
 	"waypost/edge/event"
 	"waypost/sink/dispatch/formats"
+	"waypost/sink/dispatch/operator"
 	"waypost/sink/internal/metrics"
 )
 
@@ -54,6 +55,11 @@ func (t *Target) DisableAfter(s configs.Dispatch) time.Duration {
 		return max(t.Config.DisableAfter, 0)
 	}
 	return max(s.DisableAfter, 0)
+}
+
+// Change is what an event for the operator says of the endpoint itself.
+func (t *Target) Change() operator.Change {
+	return operator.Change{Tenant: t.Tenant.Number, TenantName: t.Tenant.Name, Endpoint: t.Config.ID, Format: t.Format.Name(), URL: t.ShownURL()}
 }
 
 // ShownURL is the endpoint's URL without its user, password and query, which may be secrets.

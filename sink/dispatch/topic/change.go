@@ -12,30 +12,8 @@ import (
 	"waypost/sink/internal/metrics"
 )
 
-// lanes is a set that never changes. Whoever adds or removes one makes another set, under Courier.changing, and puts it in the old one's place; readers take the set once for each
-// record. It is what sink/dispatch does with its endpoints, for the same reasons.
-type lanes struct {
-	tenants map[uint32][]*lane
-	all     []*lane
-}
-
-func newLanes(all []*lane) *lanes {
-	s := &lanes{tenants: map[uint32][]*lane{}, all: all}
-	for _, l := range all {
-		s.tenants[l.Tenant.Number] = append(s.tenants[l.Tenant.Number], l)
-	}
-	return s
-}
-
-// find is the lane of an endpoint; nil: there is none.
-func (s *lanes) find(tenant uint32, endpoint string) *lane {
-	for _, l := range s.tenants[tenant] {
-		if l.Config.ID == endpoint {
-			return l
-		}
-	}
-	return nil
-}
+// lanes are the Courier's. Changes are under Courier.changing.
+type lanes = attempt.Set[*lane]
 
 // taker is what may change of an endpoint. It does not change itself: another takes its place.
 type taker struct {
@@ -94,11 +72,11 @@ func (c *Courier) Put(a dispatch.Added, commit func() error) error {
 		return err
 	}
 	set := c.lanes.Load()
-	if old := set.find(a.Tenant.Number, a.Endpoint.ID); old != nil {
+	if old := set.Find(a.Tenant.Number, a.Endpoint.ID); old != nil {
 		old.taker.Store(t)
 		return nil
 	}
-	c.lanes.Store(newLanes(append(slices.Clone(set.all), c.newLane(t))))
+	c.lanes.Store(set.With(c.newLane(t)))
 	return nil
 }
 
@@ -111,11 +89,11 @@ func (c *Courier) Remove(tenant uint32, id string, commit func() error) error {
 		return err
 	}
 	set := c.lanes.Load()
-	l := set.find(tenant, id)
+	l := set.Find(tenant, id)
 	if l == nil {
 		return nil
 	}
-	c.lanes.Store(newLanes(slices.DeleteFunc(slices.Clone(set.all), func(other *lane) bool { return other == l })))
+	c.lanes.Store(set.Without(l))
 	l.remove()
 	return nil
 }

@@ -40,7 +40,7 @@ func TestPutAndRemove(t *testing.T) {
 	if err := c.Put(added("https://b.example.com/"), good); err != nil {
 		t.Fatal(err)
 	}
-	if c.lane(1, "api:1") != l || c.Target(1, "api:1").Config.URL != "https://b.example.com/" || len(c.lanes.Load().all) != 1 {
+	if c.lane(1, "api:1") != l || c.Target(1, "api:1").Config.URL != "https://b.example.com/" || len(c.lanes.Load().All) != 1 {
 		t.Error("a change made another lane, or did not come in force")
 	}
 	if err := c.Remove(1, "api:1", func() error { return broken }); err != broken || c.lane(1, "api:1") == nil {

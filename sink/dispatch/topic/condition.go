@@ -86,10 +86,8 @@ func (c *condition) failingLocked() time.Time {
 func (c *condition) change(t *attempt.Target) operator.Change {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	change := operator.Change{
-		Tenant: t.Tenant.Number, TenantName: t.Tenant.Name, Endpoint: t.Config.ID, Format: t.Format.Name(), URL: t.ShownURL(),
-		LastSuccess: moment(c.success), FailingSince: moment(c.failingLocked()), Failures: c.failures,
-	}
+	change := t.Change()
+	change.LastSuccess, change.FailingSince, change.Failures = moment(c.success), moment(c.failingLocked()), c.failures
 	if change.FailingSince != nil {
 		change.Status, change.Failure = c.status, c.reason
 	}

@@ -95,7 +95,7 @@ func New(o Options) (*Courier, error) {
 			all = append(all, c.newLane(t))
 		}
 	}
-	c.lanes.Store(newLanes(all))
+	c.lanes.Store(attempt.NewSet(all))
 	c.retry = ladder(o.Kafka)
 	var err error
 	if c.cluster, err = broker.New(o.Kafka); err != nil {
@@ -267,5 +267,5 @@ func (c *Courier) release(j *job) {
 
 // lane finds an endpoint; nil: there is none.
 func (c *Courier) lane(tenant uint32, endpoint string) *lane {
-	return c.lanes.Load().find(tenant, endpoint)
+	return c.lanes.Load().Find(tenant, endpoint)
 }

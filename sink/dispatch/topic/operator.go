@@ -84,13 +84,13 @@ const statesFor = 24 * time.Hour
 // ones are not counted.
 func (c *Courier) States(ctx context.Context) ([]dispatch.State, error) {
 	lanes := c.lanes.Load()
-	states := make([]dispatch.State, len(lanes.all))
+	states := make([]dispatch.State, len(lanes.All))
 	type owner struct {
 		tenant   uint32
 		endpoint string
 	}
 	of := map[owner]*dispatch.State{}
-	for i, l := range lanes.all {
+	for i, l := range lanes.All {
 		states[i].Target, states[i].Disabled = l.taker.Load().Target, l.condition.cause()
 		of[owner{l.Tenant.Number, l.Config.ID}] = &states[i]
 	}

@@ -104,7 +104,7 @@ func (p *partition) finish(readers, writer *sync.WaitGroup) {
 	p.mu.Lock()
 	p.over = true
 	p.mu.Unlock()
-	for _, l := range p.c.lanes.Load().all {
+	for _, l := range p.c.lanes.Load().All {
 		l.drop(p)
 	}
 	end := time.AfterFunc(grace, p.cut)
@@ -132,7 +132,7 @@ func (p *partition) prepare(ctx context.Context) bool {
 		if ctx.Err() == nil {
 			p.failing(err)
 		}
-		wait(ctx, pause)
+		kafkalog.Wait(ctx, pause)
 	}
 	return false
 }
@@ -172,7 +172,7 @@ func (p *partition) each(ctx context.Context, t *tracker, idle time.Duration, vi
 	at, pause := t.position, firstPause
 	for ctx.Err() == nil {
 		if t.full() {
-			wait(ctx, firstPause)
+			kafkalog.Wait(ctx, firstPause)
 			continue
 		}
 		f, err := p.c.log.Fetch(ctx, t.topic, p.n, at)
@@ -183,7 +183,7 @@ func (p *partition) each(ctx context.Context, t *tracker, idle time.Duration, vi
 			if ctx.Err() == nil {
 				p.failing(err)
 			}
-			wait(ctx, pause)
+			kafkalog.Wait(ctx, pause)
 			pause = min(2*pause, lastPause)
 			continue
 		}
@@ -204,7 +204,7 @@ func (p *partition) each(ctx context.Context, t *tracker, idle time.Duration, vi
 		at = next
 		t.reached(at, f.End)
 		if len(f.Messages) == 0 {
-			wait(ctx, idle)
+			kafkalog.Wait(ctx, idle)
 		}
 	}
 }
@@ -248,7 +248,7 @@ func (p *partition) readUnique(ctx context.Context, t *tracker) {
 		p.source = first.Source
 		to = to[:0]
 		if decoder.Decode(&e, m.Value) == nil && (first.Person && !e.UniqueAny || first.Any && e.UniqueAny) {
-			for _, l := range p.c.lanes.Load().tenants[e.Tenant] {
+			for _, l := range p.c.lanes.Load().Tenants[e.Tenant] {
 				if l.taker.Load().takes(&e, p.c.o.Metrics) {
 					to = append(to, l)
 				}
@@ -276,7 +276,7 @@ func (p *partition) readRetry(ctx context.Context, t *tracker, delay time.Durati
 	idle := min(delay/10, 5*time.Second)
 	p.each(ctx, t, idle, func(m *kafkalog.Message) bool {
 		if left := time.Until(m.At.Add(delay)); left > 0 {
-			wait(ctx, min(left, longestHold))
+			kafkalog.Wait(ctx, min(left, longestHold))
 			if left > idle {
 				return false // the answer is let go: many of them would be held for hours
 			}
@@ -319,8 +319,8 @@ func (p *partition) bury(j *job, reason string) {
 // sweep takes what waits too long out of the lanes.
 func (p *partition) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
-		wait(ctx, longestQueue/4)
-		for _, l := range p.c.lanes.Load().all {
+		kafkalog.Wait(ctx, longestQueue/4)
+		for _, l := range p.c.lanes.Load().All {
 			for _, j := range l.stale(time.Now().Add(-longestQueue)) {
 				if j.owner.begin() { // whosever it is
 					p.c.hold(l, j)
@@ -336,15 +336,5 @@ func (p *partition) label(t *tracker) string { return fmt.Sprintf("%s/%d webhook
 func (p *partition) measure() {
 	for _, t := range p.positions() {
 		p.c.o.Metrics.LagRecords.WithLabelValues(p.label(t)).Set(float64(t.behind()))
-	}
-}
-
-// wait waits for d, or until ctx is done.
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

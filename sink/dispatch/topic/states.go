@@ -155,7 +155,7 @@ func (s *states) reading() {
 				s.c.o.Trouble(statesTrouble, fmt.Sprintf("%s cannot be read: %v", s.topic, err))
 				s.c.warn("states of endpoints cannot be read: trying again", "topic", s.topic, "error", err)
 			}
-			wait(s.context, pause)
+			kafkalog.Wait(s.context, pause)
 			pause = min(2*pause, lastPause)
 			continue
 		}
@@ -170,7 +170,7 @@ func (s *states) reading() {
 			close(s.loaded)
 		}
 		if len(f.Messages) == 0 {
-			wait(s.context, idleStates)
+			kafkalog.Wait(s.context, idleStates)
 		}
 	}
 }
@@ -268,7 +268,7 @@ func (c *Courier) turn(ctx context.Context, tenant uint32, id string, to event.T
 	case <-ctx.Done():
 	}
 	for ctx.Err() == nil && !done() {
-		wait(ctx, firstPause)
+		kafkalog.Wait(ctx, firstPause)
 	}
 	return ctx.Err() == nil, ctx.Err()
 }
@@ -283,7 +283,7 @@ func (c *Courier) Disabled(tenant uint32, id string) *operator.Cause {
 
 // Owners are the tenants that have an endpoint with this id.
 func (c *Courier) Owners(id string) (all []*configs.Tenant) {
-	for _, l := range c.lanes.Load().all {
+	for _, l := range c.lanes.Load().All {
 		if l.Config.ID == id && l.Tenant.Number != operator.Tenant {
 			all = append(all, l.Tenant)
 		}

@@ -128,7 +128,7 @@ func testCourier(window int) *Courier {
 		window: window, active: map[*partition]bool{},
 	}
 	c.states = newStates(c)
-	c.lanes.Store(newLanes(nil))
+	c.lanes.Store(attempt.NewSet[*lane](nil))
 	c.retry = ladder(k)
 	c.sender = attempt.NewSender(configs.Dispatch{}, c.o.Metrics, slog.New(slog.DiscardHandler), time.Now)
 	return c

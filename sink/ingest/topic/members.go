@@ -183,7 +183,7 @@ func (m *Member) begin(ctx context.Context, g *kafka.Generation) {
 		m.trouble.set(groupTrouble, err.Error())
 		m.Logger.Error("the generation is not worked in", "error", err)
 		// A function that ends, ends the generation: the next one looks again.
-		g.Start(func(ctx context.Context) { wait(ctx, lastPause) })
+		g.Start(func(ctx context.Context) { kafkalog.Wait(ctx, lastPause) })
 		return
 	}
 	m.trouble.set(groupTrouble, "")

@@ -43,7 +43,7 @@ func (s *source) fetch(ctx context.Context) error {
 			if ctx.Err() == nil {
 				w.failing(err)
 			}
-			wait(ctx, pause)
+			kafkalog.Wait(ctx, pause)
 			pause = min(2*pause, lastPause)
 			continue
 		}
@@ -127,16 +127,6 @@ const (
 	firstPause = 50 * time.Millisecond
 	lastPause  = 2 * time.Second
 )
-
-// wait waits for d, or until ctx is done.
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
 
 // stopped is what a partition stops with: going on would lose or double something. Its text stands in /readyz.
 type stopped struct{ reason string }

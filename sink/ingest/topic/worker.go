@@ -13,6 +13,7 @@ import (
 	"waypost/configs/fault"
 	"waypost/edge/ship"
 	"waypost/sink/ingest"
+	"waypost/sink/internal/kafkalog"
 	"waypost/sink/internal/store"
 )
 
@@ -64,7 +65,7 @@ func (w *worker) run(ctx context.Context) {
 		w.o.Metrics.SourceErrors.WithLabelValues(w.name).Inc()
 		w.o.Logger.Warn("partition failed: beginning again with its recovery", "partition", w.name, "error", err)
 		w.o.trouble.set(w.name, fmt.Sprintf("partition %s: %v", w.name, err))
-		wait(ctx, pause)
+		kafkalog.Wait(ctx, pause)
 	}
 }
 

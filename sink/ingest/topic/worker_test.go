@@ -171,7 +171,7 @@ func level(t testing.TB, k *memory, o *options) {
 		if o.source(t) == s.End {
 			break
 		}
-		wait(ctx, time.Millisecond)
+		kafkalog.Wait(ctx, time.Millisecond)
 		if ctx.Err() != nil {
 			t.Fatalf("not level: %d of %d; %v", o.source(t), s.End, o.trouble.reasons)
 		}

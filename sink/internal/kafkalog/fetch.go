@@ -222,3 +222,13 @@ func (f *fields) number(bytes int) int64 {
 	}
 	return int64(v)
 }
+
+// Wait waits for d between two tries, or until ctx is done.
+func Wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
