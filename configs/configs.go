@@ -68,7 +68,7 @@ type Sink struct {
 	Group          string        `yaml:"group"`    // of the sinks that share the partitions of a Kafka
 	Store          string        `yaml:"store"`    // directory of the Pebble store
 	BatchRecords   int           `yaml:"batch_records"`
-	PrintDecisions bool          `yaml:"print_decisions"` // `click ID first|repeat` on stdout, for the demo
+	PrintDecisions bool          `yaml:"print_decisions"` // `click|open ID first|repeat` on stdout, for the demo
 	DrainTimeout   time.Duration `yaml:"drain_timeout"`
 	Dispatch       Dispatch      `yaml:"dispatch"`
 	Uniques        Uniques       `yaml:"uniques"`

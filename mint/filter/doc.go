@@ -10,7 +10,7 @@
 // # Bounds
 //
 // Such an expression can take for ever: ^(a+)+$ on 40 letters takes 2^40 attempts. So a match has MaxSteps steps, each a try of one item of the expression at one place (an item that passes over many bytes counts more), and ErrLimit ends it beyond. Steps and no clock:
-// whether a link is replaced is the same on every machine, and in every repetition of a request. PCRE2's own limit stands behind it and alone would not do: it begins anew at each byte of the URL. The dearest match known takes a millisecond (BenchmarkHostile); a usual one 1 to 5 microseconds (BenchmarkUsual).
+// whether a link is replaced is the same on every machine, and in every repetition of a request. PCRE2's own limit stands behind it and alone would not do: it begins anew at each byte of the URL. The dearest match known takes under a millisecond (BenchmarkHostile); a usual one 1 to 5 microseconds (BenchmarkUsual).
 // Memory is bounded too: MaxExpression, MaxURL, 1 MiB for a match.
 //
 // # Why not another

@@ -61,7 +61,7 @@ type Options struct {
 	Outbox       Outbox
 	Archive      Archive          // optional
 	BatchRecords int              // most records of a batch; 5,000
-	Decisions    io.Writer        // takes a line `click ID first|repeat` a click; nil: nobody
+	Decisions    io.Writer        // takes a line `click|open ID first|repeat` a hit; nil: nobody
 	Now          func() time.Time // the sink's clock; time.Now
 	Metrics      *metrics.Set
 	Logger       *slog.Logger
