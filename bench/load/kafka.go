@@ -50,8 +50,8 @@ type KafkaTurn struct {
 	Shipped         float64 `json:"shipped_per_second"`
 	ShipCPU         float64 `json:"ship_cpu_us"` // of the shipper, an event
 	ShipBrokerCPU   float64 `json:"ship_broker_cpu_us"`
-	Decided         float64 `json:"decided_per_second"`
-	DecideCPU       float64 `json:"decide_cpu_us"` // of the sink, an event
+	Decided         float64 `json:"decided_per_second"` // 0: the sink had decided all before it was first asked
+	DecideCPU       float64 `json:"decide_cpu_us"`      // of the sink, an event
 	DecideBrokerCPU float64 `json:"decide_broker_cpu_us"`
 }
 
@@ -217,10 +217,21 @@ func timed(one, two int, work func() error) (took, cpuOne, cpuTwo time.Duration,
 	return took, cpu(0), cpu(1), nil
 }
 
-func perSecond(n int, took time.Duration) float64 { return float64(n) / took.Seconds() }
+// perSecond is 0 for no events: nothing was measured then.
+func perSecond(n int, took time.Duration) float64 {
+	if n == 0 {
+		return 0
+	}
+	return float64(n) / took.Seconds()
+}
 
-// each is what one event cost, in microseconds.
-func each(cpu time.Duration, n int) float64 { return float64(cpu) / 1e3 / float64(n) }
+// each is what one event cost, in microseconds; 0 for no events.
+func each(cpu time.Duration, n int) float64 {
+	if n == 0 {
+		return 0
+	}
+	return float64(cpu) / 1e3 / float64(n)
+}
 
 // fault is nothing: a wrong decision ends the run.
 func (r *KafkaReport) fault() error { return nil }

@@ -28,14 +28,15 @@ func withKafka(t *testing.T, report any, args ...string) {
 	}
 }
 
-// The command itself holds what was shipped and decided to what it put into the journal.
+// The command itself holds what was shipped and decided to what it put into the journal. So few events may be decided before the sink is first asked:
+// then their rate is 0, not measured.
 func TestKafkaCommandOverARealBroker(t *testing.T) {
 	var report KafkaReport
 	withKafka(t, &report, "load", "kafka", "--sink="+buildProgram(t, "sink"), "--events=20000", "--rounds=1", "--repeats=0.3")
 	if len(report.Turns) != 1 {
 		t.Fatalf("%d turns", len(report.Turns))
 	}
-	if turn := report.Turns[0]; turn.Firsts >= turn.Events || turn.Shipped <= 0 || turn.Decided <= 0 || turn.BytesPerEvent < 50 || turn.BytesPerEvent > 1000 {
+	if turn := report.Turns[0]; turn.Firsts >= turn.Events || turn.Shipped <= 0 || turn.BytesPerEvent < 50 || turn.BytesPerEvent > 1000 {
 		t.Errorf("%+v", turn)
 	}
 }
