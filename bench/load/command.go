@@ -40,6 +40,7 @@ type EdgeCommand struct {
 	Mix            string `help:"What is asked for: distinct links; zipf: 10000 links of newsletters, the k-th hottest in proportion to k^-1.1; forged: links with one character changed, each to be refused; mangled: links as mail programs mangle them, each to be mended; sweep: scanners, each asking for all 8 links of a mail at once by HEAD and GET; burst: distinct links, in the open loop at random, at first 8 times as many as in the end." enum:"distinct,zipf,forged,mangled,sweep,burst" default:"distinct"`
 	NewConnections bool   `help:"A new connection for each request, its making part of the latency."`
 	Cacheless      bool   `help:"Also an edge without a cache."`
+	Other          string `name:"other-edge" help:"Also another build of the edge, such as one of an earlier commit." placeholder:"PATH"`
 	Course
 }
 
@@ -111,12 +112,9 @@ func (c *EdgeCommand) measure(ctx context.Context, progress io.Writer) (*Report,
 	if err := l.enterEdge(); err != nil {
 		return nil, err
 	}
-	baselines := []string{"bare"}
-	if c.Cacheless {
-		if err := l.enterCacheless(ctx); err != nil {
-			return nil, err
-		}
-		baselines = append(baselines, "edge")
+	baselines, err := c.enterOthers(ctx, l)
+	if err != nil {
+		return nil, err
 	}
 	r := race{lineup: l, rounds: c.Rounds, shares: []float64{l.usualShare()}, max: c.Max, open: c.Open, progress: progress}
 	if c.Rate > 0 {
@@ -129,6 +127,29 @@ func (c *EdgeCommand) measure(ctx context.Context, progress io.Writer) (*Report,
 	s := c.setup(l.field, baselines...)
 	s.Mix, s.NewConnections = c.Mix, c.NewConnections
 	return l.report(s, turns), nil
+}
+
+// enterOthers enters the edges that the edge is held to, and names the baselines.
+func (c *EdgeCommand) enterOthers(ctx context.Context, l *lineup) ([]string, error) {
+	baselines := []string{"bare"}
+	if c.Cacheless {
+		if err := l.enterVariant(ctx, "edge-cacheless", "the same without a cache (cache_bytes: 0)", l.path, "cache_bytes: 0\n"); err != nil {
+			return nil, err
+		}
+	}
+	if c.Other != "" {
+		path, err := program(c.Other, "edge")
+		if err != nil {
+			return nil, err
+		}
+		if err := l.enterVariant(ctx, "edge-other", "another build: "+programVersion(path), path, ""); err != nil {
+			return nil, err
+		}
+	}
+	if len(l.contestants) > 2 {
+		baselines = append(baselines, "edge")
+	}
+	return baselines, nil
 }
 
 // workplace makes a folder for one run below dir; clear removes it.

@@ -230,8 +230,8 @@ func TestMixesOverTheRealEdge(t *testing.T) {
 	}
 }
 
-func TestNewConnectionsAndACachelessEdge(t *testing.T) {
-	report := measured(t, "load", "edge", "--mix=zipf", "--new-connections", "--cacheless", "--open", "--rate=500", "--rounds=1", "--no-steady")
+func TestNewConnectionsAndOtherEdges(t *testing.T) {
+	report := measured(t, "load", "edge", "--mix=zipf", "--new-connections", "--cacheless", "--other-edge="+buildProgram(t, "edge"), "--open", "--rate=500", "--rounds=1", "--no-steady")
 	if !report.Setup.NewConnections || !slices.Equal(report.Setup.Baselines, []string{"bare", "edge"}) {
 		t.Errorf("%+v", report.Setup)
 	}
@@ -243,7 +243,7 @@ func TestNewConnectionsAndACachelessEdge(t *testing.T) {
 			t.Errorf("%+v; want 100 answered", turn)
 		}
 	}
-	if !slices.Equal(names, []string{"bare", "edge", "edge-cacheless"}) {
+	if !slices.Equal(names, []string{"bare", "edge", "edge-cacheless", "edge-other"}) {
 		t.Errorf("contestants %v", names)
 	}
 }

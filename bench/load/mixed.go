@@ -62,16 +62,16 @@ func (l *lineup) usualShare() float64 {
 	return usualShare
 }
 
-// enterCacheless enters an edge that keeps no opened links.
-func (l *lineup) enterCacheless(ctx context.Context) error {
-	dir := filepath.Join(l.dir, "edge-cacheless")
+// enterVariant enters another edge that follows the same links: of the program at path, with more lines of settings.
+func (l *lineup) enterVariant(ctx context.Context, name, what, path, more string) error {
+	dir := filepath.Join(l.dir, name)
 	if err := copyKeys(filepath.Join(l.dir, "edge"), dir); err != nil {
 		return err
 	}
-	e, err := startEdge(ctx, dir, l.path, l.serverCore, edgeOptions{segmentBytes: l.segmentBytes, more: l.mix.settings + "cache_bytes: 0\n"})
+	e, err := startEdge(ctx, dir, path, l.serverCore, edgeOptions{segmentBytes: l.segmentBytes, more: l.mix.settings + more})
 	if err != nil {
 		return err
 	}
 	l.closers = append(l.closers, e.stop)
-	return l.enter(l.edgeContestant("edge-cacheless", "the same without a cache (cache_bytes: 0)", e))
+	return l.enter(l.edgeContestant(name, what, e))
 }

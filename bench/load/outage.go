@@ -170,14 +170,14 @@ func (r *OutageReport) writeTable(w io.Writer) error {
 	fmt.Fprintln(w, r.Origin())
 	fmt.Fprintf(w, "open loop at %.0f requests a second; the broker is killed, and started again\n\n", r.Rate)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "round\t\treq/s\tp50 us\tp99 us\tx\tp99.9 us\tmax us\tsent late p99 us\tCPU us\tlost\t")
+	fmt.Fprintln(table, "round\t\treq/s\tp50 us\tp99 us\tx\tp99.9 us\tmax us\tsent late p99 us\tedge waited\tgenerator waited\tCPU us\tlost\t")
 	before := 0.0
 	for _, t := range r.Turns {
 		if t.Contestant == "before" {
 			before = t.Latency["p99"]
 		}
-		fmt.Fprintf(table, "%d\t%s\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t\n", t.Round, t.Contestant, t.PerSecond, t.Latency["p50"], t.Latency["p99"], t.Latency["p99"]/before,
-			t.Latency["p99.9"], t.Latency["max"], t.Late, t.CPU, t.Lost)
+		fmt.Fprintf(table, "%d\t%s\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.0f\t%.1f %%\t%.1f %%\t%.2f\t%.0f\t\n", t.Round, t.Contestant, t.PerSecond, t.Latency["p50"], t.Latency["p99"], t.Latency["p99"]/before,
+			t.Latency["p99.9"], t.Latency["max"], t.Late, 100*t.ServerWaited, 100*t.GeneratorWaited, t.CPU, t.Lost)
 	}
 	if err := table.Flush(); err != nil {
 		return err

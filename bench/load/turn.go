@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -78,7 +79,10 @@ type Turn struct {
 	GeneratorBusy float64 `json:"generator_core_busy"`              // but for what the broker took of it
 	Yielded       float64 `json:"generator_core_yielded,omitempty"` // share of the generator's core that the broker took, which gets what is left over
 	Others        float64 `json:"others_on_server_core"`            // share of the server's core that went to anything but the server
-	Lost          float64 `json:"events_lost"`
+	// For which share of the window a process stood ready to run without a core that ran it. A latency of which that is the cause is the machine's.
+	ServerWaited    float64 `json:"server_waited"`
+	GeneratorWaited float64 `json:"generator_waited"`
+	Lost            float64 `json:"events_lost"`
 	// CacheHits is the share of links followed that the edge's cache held.
 	CacheHits float64 `json:"cache_hit_share,omitempty"`
 	// Segments of the edge's journal: how many were used again in the window, and by how many files it grew.
@@ -214,13 +218,17 @@ type reading struct {
 	core, generator   coreTimes
 	metrics           stack.Metrics
 	generatorReopened uint64
-	yielder           int // the yielding process, and what it has cost
+	waited            [2]time.Duration // without a core: the server, and the generator
+	yielder           int              // the yielding process, and what it has cost
 	yielded           time.Duration
 }
 
 func (f *field) read(ctx context.Context, c *contestant, w *epollWire) (r reading, err error) {
 	if c.pid != 0 {
 		if r.server, err = readFamily(c.pid); err != nil {
+			return r, err
+		}
+		if r.waited[0], err = readWaited(c.pid); err != nil {
 			return r, err
 		}
 	}
@@ -231,6 +239,9 @@ func (f *field) read(ctx context.Context, c *contestant, w *epollWire) (r readin
 		return r, err
 	}
 	r.generatorReopened = w.reopens
+	if r.waited[1], err = readWaited(os.Getpid()); err != nil {
+		return r, err
+	}
 	if c.yielding != nil {
 		r.yielder = c.yielding()
 		if used, err := processTime(r.yielder); r.yielder != 0 && err == nil { // else it has just ended
@@ -303,6 +314,10 @@ func newTurn(c *contestant, rate float64, o *outcome, before, after reading) Tur
 	if elapsed := after.generator.sub(before.generator); elapsed > 0 {
 		t.Yielded = min(float64(yielded)/float64(elapsed), t.GeneratorBusy)
 		t.GeneratorBusy -= t.Yielded
+	}
+	if t.Seconds > 0 {
+		t.ServerWaited = (after.waited[0] - before.waited[0]).Seconds() / t.Seconds
+		t.GeneratorWaited = (after.waited[1] - before.waited[1]).Seconds() / t.Seconds
 	}
 	t.Recycled = after.count(metricRecycled) - before.count(metricRecycled)
 	if hits, misses := after.count(metricHits)-before.count(metricHits), after.count(metricMisses)-before.count(metricMisses); hits > 0 {

@@ -69,6 +69,29 @@ func processTime(pid int) (int64, error) {
 	return t.Nano(), nil
 }
 
+// readWaited is how long the threads of a process have stood ready to run, all together, without a core that ran them. Those of threads that ended are lost.
+func readWaited(pid int) (time.Duration, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		return 0, err
+	}
+	var sum time.Duration
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has ended
+		}
+		if fields := bytes.Fields(text); len(fields) > 1 { // time run, time waited, turns; a kernel without them gives nothing
+			n, err := strconv.ParseInt(string(fields[1]), 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("load: %s: %w", task, err)
+			}
+			sum += time.Duration(n)
+		}
+	}
+	return sum, nil
+}
+
 // Held is what a process holds at a moment.
 type Held struct {
 	Resident, Anonymous int64 // bytes; resident ones are also those of mapped files

@@ -2,8 +2,13 @@ package load
 
 import (
 	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestStatTimes(t *testing.T) {
@@ -45,4 +50,43 @@ func TestUsageOfThisProcess(t *testing.T) {
 	if _, err := readUsage(1 << 30); err == nil {
 		t.Error("a process that cannot be was read")
 	}
+}
+
+// Two threads that share one core keep each other waiting.
+func TestWaitedOfThisProcess(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	cores, err := allowedCores()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := readWaited(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stop atomic.Bool
+	var spinning sync.WaitGroup
+	for range 2 {
+		spinning.Go(func() {
+			runtime.LockOSThread() // for good: the thread ends with its goroutine
+			var one unix.CPUSet
+			one.Set(cores[0])
+			if err := unix.SchedSetaffinity(0, &one); err != nil {
+				t.Error(err)
+			}
+			for !stop.Load() {
+			}
+		})
+	}
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		now, err := readWaited(os.Getpid())
+		if err != nil || time.Since(begun) > time.Minute {
+			t.Errorf("waited %v before, %v now, %v", before, now, err)
+			break
+		}
+		if now > before {
+			break
+		}
+	}
+	stop.Store(true)
+	spinning.Wait()
 }
