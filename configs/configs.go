@@ -73,6 +73,7 @@ type Sink struct {
 	Dispatch       Dispatch      `yaml:"dispatch"`
 	Uniques        Uniques       `yaml:"uniques"`
 	API            API           `yaml:"api"`
+	Live           Live          `yaml:"live"`
 	Log            Log           `yaml:"log"`
 }
 
@@ -85,6 +86,13 @@ type Uniques struct {
 // API is where the sink lets tenants see and change their webhooks.
 type API struct {
 	Listen string `yaml:"listen"` // host:port; empty: nowhere
+}
+
+// Live is the stream of events.
+type Live struct {
+	Readers       int           `yaml:"readers"`        // at once; 0: nobody
+	TenantReaders int           `yaml:"tenant_readers"` // of them, of one tenant, through the API
+	SlowAfter     time.Duration `yaml:"slow_after"`     // how long a reader may take for 64 KiB; after it, it is cut
 }
 
 // Dispatch is how webhooks are sent.

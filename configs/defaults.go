@@ -87,6 +87,7 @@ func DefaultSink() Sink {
 		},
 		Uniques: Uniques{Keep: 45 * day, KeepBytes: 1 * gib},
 		API:     API{Listen: "127.0.0.1:8082"},
+		Live:    Live{Readers: 32, TenantReaders: 8, SlowAfter: 10 * time.Second},
 		Log:     defaultLog(),
 	}
 }

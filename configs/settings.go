@@ -130,6 +130,7 @@ func (s *Sink) group() group {
 			{"dispatch", s.Dispatch.group()},
 			{"uniques", s.Uniques.group()},
 			{"api", s.API.group()},
+			{"live", s.Live.group()},
 			{"log", s.Log.group()},
 		},
 		check: s.check,
@@ -156,6 +157,14 @@ func (u *Uniques) group() group {
 
 func (a *API) group() group {
 	return group{settings: []setting{{"listen", listenAddressOrNone(&a.Listen)}}}
+}
+
+func (l *Live) group() group {
+	return group{settings: []setting{
+		{"readers", numberIn(&l.Readers, 0, 1000)},
+		{"tenant_readers", numberIn(&l.TenantReaders, 0, 1000)},
+		{"slow_after", durationIn(&l.SlowAfter, 100*time.Millisecond, 10*time.Minute)},
+	}}
 }
 
 func (d *Dispatch) group() group {

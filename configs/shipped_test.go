@@ -101,7 +101,7 @@ func TestTablesHaveEveryField(t *testing.T) {
 	}{
 		{edge, edge.group()}, {edge.Journal, edge.Journal.group()}, {edge.Log, edge.Log.group()},
 		{mint, mint.group()},
-		{sink, sink.group()}, {sink.Dispatch, sink.Dispatch.group()}, {sink.Dispatch.Operator, sink.Dispatch.Operator.group()}, {sink.API, sink.API.group()},
+		{sink, sink.group()}, {sink.Dispatch, sink.Dispatch.group()}, {sink.Dispatch.Operator, sink.Dispatch.Operator.group()}, {sink.API, sink.API.group()}, {sink.Live, sink.Live.group()},
 		{edge.Kafka, edge.Kafka.group()}, {edge.Kafka.TLS, edge.Kafka.TLS.group()}, {edge.Kafka.SASL, edge.Kafka.SASL.group()}, {edge.Kafka.Topics, edge.Kafka.Topics.group()},
 		{tenant, tenant.group()}, {tenant.Outreach, tenant.Outreach.group(true)}, {Endpoint{}, (&Endpoint{}).group()}, {Header{}, (&Header{}).group()},
 	} {

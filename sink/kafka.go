@@ -52,6 +52,9 @@ func (s *service) openKafka() (err error) {
 	if s.member, err = ingesttopic.New(o); err != nil {
 		return err
 	}
+	if err := s.openLive(); err != nil {
+		return err
+	}
 	return s.openAPI(book, s.courier)
 }
 

@@ -7,11 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"waypost/configs/broker"
 	"waypost/configs/ops"
 	"waypost/sink/api"
 	"waypost/sink/dispatch"
@@ -22,6 +22,7 @@ import (
 	"waypost/sink/internal/metrics"
 	"waypost/sink/internal/store"
 	"waypost/sink/internal/uniques"
+	"waypost/sink/live"
 )
 
 // measureEvery is how often the gauges are set that cost more than a load.
@@ -47,6 +48,8 @@ type service struct {
 	uniques    *uniques.Keeper // nil with Kafka
 	dispatcher *dispatch.Dispatcher
 	hooks      *hooks.API
+	live       *live.Hub
+	streamed   *broker.Cluster // with Kafka: what the stream reads from
 	ingester   *ingest.Ingester
 	failed     chan error // holds the first failure
 
@@ -92,6 +95,9 @@ func (s *service) open() (err error) {
 		return err
 	}
 	s.openHooks()
+	if err := s.openLive(); err != nil {
+		return err
+	}
 	if err := s.openAPI(book, s.dispatcher); err != nil {
 		return err
 	}
@@ -104,7 +110,7 @@ func (s *service) open() (err error) {
 	}
 	s.ingester = ingest.New(ingest.Options{
 		Store: s.store, Sources: s.sources, Outbox: s.dispatcher, Archive: s.uniques, BatchRecords: cfg.BatchRecords, Decisions: lines,
-		Metrics: s.metrics, Logger: s.log, Trouble: s.sourcesTrouble,
+		Metrics: s.metrics, Logger: s.log, Trouble: s.sourcesTrouble, Decided: s.live.Wake,
 	})
 	return nil
 }
@@ -137,7 +143,7 @@ func (s *service) openAPI(book *api.Book, d api.Dispatcher) (err error) {
 		return nil
 	}
 	s.api, err = api.Start(cfg.API.Listen, api.Options{
-		Book: book, Tenants: s.p.tenants, Dispatcher: d, Uniques: s.uniques, Rules: cfg.Dispatch.Outbound(), Settings: cfg.Dispatch, Logger: s.log,
+		Book: book, Tenants: s.p.tenants, Dispatcher: d, Uniques: s.uniques, Rules: cfg.Dispatch.Outbound(), Settings: cfg.Dispatch, Stream: s.live.ServeTenant, Logger: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
@@ -155,11 +161,11 @@ func (s *service) closeAPI() {
 }
 
 func (s *service) openSources() error {
-	for _, dir := range s.p.cfg.Journals {
-		absolute, err := filepath.Abs(dir)
-		if err != nil {
-			return err
-		}
+	dirs, err := s.journals()
+	if err != nil {
+		return err
+	}
+	for _, absolute := range dirs {
 		source, err := ingest.NewJournal(ingest.JournalOptions{
 			Dir: absolute, Consumer: s.p.cfg.Consumer, Store: s.store, Metrics: s.metrics, Logger: s.log,
 		})
@@ -194,6 +200,7 @@ func (s *service) work() error {
 	s.ending = true
 	s.mu.Unlock()
 	s.admin.SetReady("ending")
+	s.closeLive()
 	s.closeAPI()
 	stopReading()
 	if drainErr := s.drain(ingested, err != nil); err == nil {
@@ -292,6 +299,7 @@ func (s *service) ready() {
 
 // close ends what operators ask first: it looks into what is closed next.
 func (s *service) close() {
+	s.closeLive()
 	s.closeAPI()
 	if s.admin != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -46,14 +46,15 @@ type sinks struct {
 	offsets    []int64
 	firsts     map[string]*[2]bool
 	want       [][]string // of each partition: what unique must hold
-	endpoints  string     // in YAML, of every tenant
-	operator   string     // URL of the operator's receiver; empty: none
-	api        bool       // every tenant N has the API's token tokenOf(N)
+	sent       [][]ship.Record
+	endpoints  string // in YAML, of every tenant
+	operator   string // URL of the operator's receiver; empty: none
+	api        bool   // every tenant N has the API's token tokenOf(N)
 }
 
 func newSinks(t *testing.T, nodes, partitions int) *sinks {
 	s := &sinks{t: t, program: buildSink(t), cluster: startTest(t, Options{Nodes: nodes}), partitions: partitions, run: 7, offsets: make([]int64, partitions),
-		firsts: map[string]*[2]bool{}, want: make([][]string, partitions)}
+		firsts: map[string]*[2]bool{}, want: make([][]string, partitions), sent: make([][]ship.Record, partitions)}
 	s.refusedWithoutTopics()
 	k := small(s.cluster, Plain)
 	k.Partitions = partitions
@@ -98,6 +99,7 @@ func (s *sinks) click(ctx context.Context, n int) {
 		s.expect(p, string(key), e.ID, e.Labels == event.Machine)
 	}
 	for p, records := range batches {
+		s.sent[p] = append(s.sent[p], records...)
 		if _, err := s.producer.Produce(ctx, p, records); err != nil {
 			s.t.Fatal(err)
 		}

@@ -39,6 +39,21 @@ func Runs(dir string) ([]Run, error) {
 	return runs, nil
 }
 
+// Segments gives the places at which the segments of the journal in dir begin, in order: a Reader resumed at one of them begins there at once.
+func Segments(dir string) ([]Position, error) {
+	list, err := listSegments(dir)
+	if err != nil {
+		return nil, err
+	}
+	var begins []Position
+	for _, e := range list {
+		if !e.bad {
+			begins = append(begins, Position{e.run, e.base() + headerPage/alignment})
+		}
+	}
+	return begins, nil
+}
+
 // listSegments gives the segments of dir by number. A directory that does not exist has none; a file that vanishes meanwhile is left out.
 func listSegments(dir string) ([]entry, error) {
 	names, err := os.ReadDir(dir)

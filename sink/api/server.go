@@ -20,6 +20,7 @@ import (
 	"waypost/sink/dispatch"
 	"waypost/sink/internal/jsonbody"
 	"waypost/sink/internal/uniques"
+	"waypost/sink/live"
 )
 
 // Limits of the listener.
@@ -45,7 +46,8 @@ type Options struct {
 	Dispatcher Dispatcher
 	Uniques    *uniques.Keeper // nil: nothing can be pulled, because events come from Kafka
 	Rules      *outbound.Rules
-	Settings   configs.Dispatch // of samples
+	Settings   configs.Dispatch                                          // of samples
+	Stream     func(http.ResponseWriter, *http.Request, *configs.Tenant) // shows a tenant's events live; optional
 	Logger     *slog.Logger
 }
 
@@ -132,6 +134,10 @@ func unprocessable(code int, message string) error {
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.Stream != nil && r.URL.Path == live.Path {
+		s.stream(w, r)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	answer, err := s.serve(w, r)
@@ -162,7 +168,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (any, error) {
 	if !pulling && (!ok || rest != "" && !isOne || isTest && number == "") {
 		return nil, refuse(http.StatusNotFound, "no such path; there are /webhooks, /webhooks/ID, /webhooks/ID/test, and /messages/outbound/clicks and opens, each with or without /MESSAGEID")
 	}
-	tenant := s.tenantOf(r)
+	tenant := s.tenantOf(r.Header.Get(tokenHeader))
 	if tenant == nil {
 		return nil, &problem{http.StatusUnauthorized, codeToken, "X-Postmark-Server-Token: must be one of the api_tokens of a tenant"}
 	}
@@ -202,6 +208,21 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (any, error) {
 	return nil, notAllowed(w, "GET, PUT, DELETE")
 }
 
+// stream hands a request to the stream. It is no part of Postmark's API: the token may come as other APIs have it, and errors have another form.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
+	token := r.Header.Get(tokenHeader)
+	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && token == "" {
+		token = bearer
+	}
+	tenant := s.tenantOf(token)
+	if tenant == nil {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		live.Refuse(w, http.StatusUnauthorized, "Authorization: must be Bearer and one of the api_tokens of a tenant; X-Postmark-Server-Token does too")
+		return
+	}
+	s.Stream(w, r, tenant)
+}
+
 func notAllowed(w http.ResponseWriter, methods string) error {
 	w.Header().Set("Allow", methods)
 	return refuse(http.StatusMethodNotAllowed, "method not allowed; allowed are "+methods)
@@ -209,9 +230,11 @@ func notAllowed(w http.ResponseWriter, methods string) error {
 
 func noSuch(number string) error { return refuse(http.StatusNotFound, "there is no webhook "+number) }
 
-// tenantOf finds whose token the request has; nil: nobody's. It compares with all tokens, in constant time.
-func (s *Server) tenantOf(r *http.Request) (tenant *configs.Tenant) {
-	given := sha256.Sum256([]byte(r.Header.Get("X-Postmark-Server-Token")))
+const tokenHeader = "X-Postmark-Server-Token"
+
+// tenantOf finds whose token it is; nil: nobody's. It compares with all tokens, in constant time.
+func (s *Server) tenantOf(text string) (tenant *configs.Tenant) {
+	given := sha256.Sum256([]byte(text))
 	for i := range s.tokens {
 		if subtle.ConstantTimeCompare(given[:], s.tokens[i].hash[:]) == 1 {
 			tenant = s.tokens[i].tenant

@@ -69,6 +69,8 @@ type Options struct {
 	Publish func(records []Record, decisions []Decision) error
 	// NoSync leaves it to the store when a batch reaches the disk: for those who can restore it, and send nothing.
 	NoSync bool
+	// Decided is told that a batch is on disk. It must not wait. Optional.
+	Decided func()
 	// Trouble is told of the sources that cannot be read, whenever that changes. Optional.
 	Trouble func(reasons []string)
 }
@@ -139,6 +141,9 @@ func (in *Ingester) Step() (int, error) {
 	in.o.Outbox.Committed()
 	if in.o.Archive != nil {
 		in.o.Archive.Committed()
+	}
+	if in.o.Decided != nil {
+		in.o.Decided()
 	}
 	in.count(decisions)
 	return taken, in.print(decisions)

@@ -20,6 +20,7 @@ import (
 const (
 	fetchVersion = 11
 	fetchBytes   = 4 << 20 // of one answer; a larger batch comes whole all the same
+	smallBytes   = 256 << 10
 	maxAnswer    = 256 << 20
 	fetchWait    = 250 * time.Millisecond // how long a broker holds an answer that would be empty
 )
@@ -45,21 +46,25 @@ type Log interface {
 }
 
 // New gives the logs of a cluster.
-func New(c *broker.Cluster, clientID string) Timed { return &cluster{c, clientID} }
+func New(c *broker.Cluster, clientID string) Timed { return &cluster{c, clientID, fetchBytes} }
+
+// NewSmall is New with small answers, for those of whom there may be many.
+func NewSmall(c *broker.Cluster, clientID string) Timed { return &cluster{c, clientID, smallBytes} }
 
 // cluster is the real log.
 type cluster struct {
 	*broker.Cluster
 	clientID string
+	bytes    int32 // of one answer
 }
 
 func (c *cluster) Fetch(ctx context.Context, topic string, partition int, offset int64) (Fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Client.Timeout+fetchWait)
 	defer cancel()
 	request := &fetchRequest{clientID: c.clientID, Request: fetchapi.Request{
-		ReplicaID: -1, MaxWaitTime: int32(fetchWait / time.Millisecond), MinBytes: 1, MaxBytes: fetchBytes, IsolationLevel: 1, SessionID: 0, SessionEpoch: -1,
+		ReplicaID: -1, MaxWaitTime: int32(fetchWait / time.Millisecond), MinBytes: 1, MaxBytes: c.bytes, IsolationLevel: 1, SessionID: 0, SessionEpoch: -1,
 		Topics: []fetchapi.RequestTopic{{Topic: topic, Partitions: []fetchapi.RequestPartition{{
-			Partition: int32(partition), CurrentLeaderEpoch: -1, FetchOffset: offset, LogStartOffset: -1, PartitionMaxBytes: fetchBytes,
+			Partition: int32(partition), CurrentLeaderEpoch: -1, FetchOffset: offset, LogStartOffset: -1, PartitionMaxBytes: c.bytes,
 		}}}},
 	}}
 	m, err := c.Transport.RoundTrip(ctx, c.Client.Addr, request)

@@ -80,6 +80,11 @@ var Table = []Metric{
 	{Name: "waypost_sink_kafka_held_total", Type: Counter, Help: "Deliveries put off without an attempt: no room for them, an open breaker, or no such endpoint."},
 	{Name: "waypost_sink_kafka_position_errors_total", Type: Counter, Help: "Commits of the webhooks' positions that failed; tried again."},
 	{Name: "waypost_sink_kafka_webhooks", Type: Gauge, Help: "Webhooks made through the API that this sink knows: the same on every sink."},
+	{Name: "waypost_sink_live_readers", Type: Gauge, Help: "Who reads the stream of events now."},
+	{Name: "waypost_sink_live_events_total", Type: Counter, Help: "Events sent to readers of the stream."},
+	{Name: "waypost_sink_live_cut_total", Type: Counter, Help: "Readers of the stream that were cut off because they were slow."},
+	{Name: "waypost_sink_live_refused_total", Type: Counter, Help: "Readers that were refused because there were as many as may."},
+	{Name: "waypost_sink_live_gaps_total", Type: Counter, Help: "Places at which a reader was told that events may be missing."},
 	{Name: "waypost_sink_store_bytes", Type: Gauge, Help: "Bytes of the store on disk."},
 }
 
@@ -106,6 +111,9 @@ type Set struct {
 	AttemptLogDropped                             prometheus.Counter
 	Uniques, UniquesBytes                         prometheus.Gauge
 	UniquesDropped                                prometheus.Counter
+
+	LiveReaders                                prometheus.Gauge
+	LiveEvents, LiveCut, LiveRefused, LiveGaps prometheus.Counter
 
 	LagRecords                            *prometheus.GaugeVec
 	Partitions, APIWebhooks               prometheus.Gauge
@@ -167,6 +175,11 @@ func New(r prometheus.Registerer) *Set {
 		ProduceSeconds: b.histograms("waypost_sink_kafka_produce_seconds").WithLabelValues().(prometheus.Histogram),
 		ProduceRetries: b.counters("waypost_sink_kafka_produce_retries_total"),
 		WebhookSeconds: b.histograms("waypost_sink_kafka_webhook_seconds").WithLabelValues().(prometheus.Histogram),
+		LiveReaders:    b.gauges("waypost_sink_live_readers").WithLabelValues(),
+		LiveEvents:     b.counters("waypost_sink_live_events_total").WithLabelValues(),
+		LiveCut:        b.counters("waypost_sink_live_cut_total").WithLabelValues(),
+		LiveRefused:    b.counters("waypost_sink_live_refused_total").WithLabelValues(),
+		LiveGaps:       b.counters("waypost_sink_live_gaps_total").WithLabelValues(),
 		Held:           b.counters("waypost_sink_kafka_held_total").WithLabelValues(),
 		PositionErrors: b.counters("waypost_sink_kafka_position_errors_total").WithLabelValues(),
 	}

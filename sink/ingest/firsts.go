@@ -1,0 +1,49 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"waypost/edge/event"
+	"waypost/sink/internal/store"
+)
+
+// FirstOf says of an event that was decided, and of its Kafka key, whether it was the first of any client and the first of a person. It asks the store, which forgets when the day of the
+// mail leaves: at the tenant's floor, a week after its retention at the earliest. From then on no event of the mail is a first. Any goroutine may call it.
+func FirstOf(s *store.Store, e *event.Event, key []byte) (anyClient, person bool, err error) {
+	unique, identified := e.Unique()
+	if reasonAgainst(e, identified, 0) != Eligible {
+		return false, false, nil
+	}
+	k := store.NewUniqueKey(uint16(store.DayOf(e.Minted)), e.Tenant, event.PartitionHash(key), unique)
+	days := []uint16{k.Day()}
+	if n := neighbour(e.Minted); n != 0 {
+		days = append(days, uint16(int(k.Day())+n)) // one mail has one key, where it was written first
+	}
+	for _, day := range days {
+		firsts, err := firstsUnder(s, k.OnDay(day))
+		if err != nil {
+			return false, false, err
+		}
+		anyClient, person = anyClient || firsts.Any == e.ID, person || firsts.Person == e.ID
+	}
+	return anyClient, person, nil
+}
+
+func firstsUnder(s *store.Store, key store.UniqueKey) (store.Firsts, error) {
+	value, closer, err := s.Get(key[:])
+	if errors.Is(err, pebble.ErrNotFound) {
+		return store.Firsts{}, nil
+	}
+	if err != nil {
+		return store.Firsts{}, fmt.Errorf("ingest: %w", err)
+	}
+	defer closer.Close()
+	firsts, err := store.ParseFirsts(value)
+	if err != nil {
+		return store.Firsts{}, fmt.Errorf("ingest: key %x: %w", key[:], err)
+	}
+	return firsts, nil
+}
