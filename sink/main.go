@@ -14,11 +14,12 @@
 //	sink hooks disable      end attempts at an endpoint; what it would be told is kept
 //	sink hooks enable       begin them again
 //	sink hooks replay       send dead letters, what waits, or what was delivered again now
+//	sink tail               print events as they are decided, until a signal comes
 //	sink topics create      make the topics of Kafka that are missing
 //	sink topics check       say what is wrong with the topics; exit 1 when something is
 //	sink topics describe    print the topics and their settings
 //
-// The store commands read the store of a sink that is not running; the hooks commands ask the admin listener of one that is.
+// The store commands read the store of a sink that is not running; the hooks commands and tail ask the admin listener of one that is.
 //
 // Settings: configs/sink.yaml or --config FILE, and the tenants file that it names.
 //
@@ -39,6 +40,7 @@ import (
 	"waypost/configs"
 	"waypost/configs/broker"
 	"waypost/sink/internal/hooks"
+	"waypost/sink/internal/tail"
 	"waypost/sink/internal/topics"
 )
 
@@ -53,6 +55,7 @@ type commandLine struct {
 	Serve  serveCommand   `cmd:"" default:"withargs" help:"Read, decide, deliver (the default)."`
 	Store  storeCommand   `cmd:"" help:"What the store of a sink that is not running holds."`
 	Hooks  hooks.Command  `cmd:"" help:"The webhooks of a sink that is running: how each endpoint does, attempts, tests, replays."`
+	Tail   tail.Command   `cmd:"" help:"Print events as a sink that is running decides them, until a signal comes."`
 	Topics topics.Command `cmd:"" help:"The topics of Kafka: make, check or describe them."`
 	Replay replayCommand  `cmd:"" help:"Send dead letters again, with Kafka."`
 
@@ -75,11 +78,16 @@ func run(signals <-chan os.Signal, args, env []string, stdout, stderr io.Writer)
 	if done {
 		return exit
 	}
+	screen := &tail.Screen{Signals: signals, Out: stdout, Err: stderr}
+	if cli.Tail.URL != "" && command.Command() == "tail" { // of a sink elsewhere: there need be no settings here
+		return configs.Exit("sink", command.Run(screen), stderr)
+	}
 	cfg, tenants, exit, done := configs.Open(cli.Flags, env, stdout, stderr, broker.OnlineSink)
 	if done {
 		return exit
 	}
+	screen.Admin = cfg.Admin
 	err := command.Run(&program{cfg, tenants, signals, stdout, stderr}, &topics.Cluster{Settings: cfg.Kafka, Tenants: tenants, Out: stdout},
-		&hooks.Operator{Admin: cfg.Admin, Out: stdout})
+		&hooks.Operator{Admin: cfg.Admin, Out: stdout}, screen)
 	return configs.Exit("sink", err, stderr)
 }

@@ -67,12 +67,17 @@ func (c *remote) ask(o *Operator, path string, query url.Values, body, into any)
 	return nil
 }
 
-// address is where the sink is to be asked. One that listens on every address is asked on this machine.
+// address is where the sink is to be asked.
 func (c *remote) address(o *Operator) string {
-	address := o.Admin
 	if c.Admin != "" {
-		address = strings.TrimSuffix(strings.TrimPrefix(c.Admin, "http://"), "/") // as the sink prints it
+		return Reach(c.Admin)
 	}
+	return Reach(o.Admin)
+}
+
+// Reach is where an admin listener is asked, from its address in settings or as the sink prints it. One that listens on every address is asked on this machine.
+func Reach(address string) string {
+	address = strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/")
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return address
