@@ -71,7 +71,7 @@ func (j *journey) steps() []step {
 	}
 }
 
-// One message from its making to all that is told of it: every receiver gets the documents that testdata/journey shows, once, and no others; the journal holds one event for each thing that happened.
+// One message from its making to all that is told of it: every receiver gets the documents that testdata/journey shows, once, and no others; the journal holds one event for each thing that happened, and the live stream shows them in order.
 func TestJourney(t *testing.T) {
 	travel(t, stack.Config{})
 }
@@ -154,6 +154,7 @@ func travel(t *testing.T, c stack.Config) (steps []step, events []told) {
 	j.mintAll()
 	goldens := readGoldens(t)
 	steps = j.steps()
+	all, firsts := j.watch("", ""), j.watch("&first=unique", "")
 	for _, s := range steps {
 		s.do()
 	}
@@ -168,6 +169,11 @@ func travel(t *testing.T, c stack.Config) (steps []step, events []told) {
 			}
 		}
 	}
+	withKafka := c.Kafka != nil // then the stream is the topic, which does not say who was first
+	shown := all.saw(t, inStream(steps, events, false, !withKafka))
+	firsts.saw(t, inStream(steps, events, true, true))
+	const seen = 2 // a reader that comes back after these
+	j.watch("", shown[seen-1].cursor).saw(t, inStream(steps[seen:], events[seen:], false, !withKafka))
 	j.stop() // sends what was decided
 	j.compare(steps, events, goldens)
 	return steps, events
