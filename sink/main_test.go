@@ -31,7 +31,7 @@ const within = time.Minute
 //
 //	exits CODE COMMAND...   runs a command that must end with this exit code
 //	start NAME [FLAG...]    starts sink; $NAME is its admin address once it is ready
-//	stop NAME [SIGNAL...]   sends signals (TERM where none is named) and waits; its exit code must be 0
+//	end NAME [SIGNAL...]    sends signals (TERM where none is named) and waits; its exit code must be 0
 //	get URL                 shows status and body
 //	receive NAME            starts a receiver of webhooks; $NAME is its URL
 //	answer NAME CODE [BODY] has it answer so from now on; 200 before
@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "start": startSink, "stop": stopSink, "get": get, "hold": hold,
+			"exits": exits, "start": startSink, "end": stopSink, "get": get, "hold": hold,
 			"receive": receive, "answer": answer, "got": got, "click": click, "until": until,
 		},
 		Setup: func(env *testscript.Env) error {
