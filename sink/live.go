@@ -13,7 +13,7 @@ func (s *service) openLive() error {
 	k := s.p.cfg.Kafka
 	o := live.Options{Settings: s.p.cfg.Live, Tenants: s.p.tenants, Metrics: s.metrics, Logger: s.log, Store: s.store}
 	var err error
-	if o.Journals, err = s.journals(); err != nil {
+	if o.Journals, err = s.p.journals(); err != nil {
 		return err
 	}
 	if k.On() {
@@ -40,8 +40,8 @@ func (s *service) closeLive() {
 }
 
 // journals are the directories that are read, as the store names them.
-func (s *service) journals() (dirs []string, err error) {
-	for _, dir := range s.p.cfg.Journals {
+func (p *program) journals() (dirs []string, err error) {
+	for _, dir := range p.cfg.Journals {
 		absolute, err := filepath.Abs(dir)
 		if err != nil {
 			return nil, err

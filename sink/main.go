@@ -8,6 +8,7 @@
 //	sink store dead         deliveries that were given up
 //	sink store attempts     the log of attempts
 //	sink store kept         the events that were told
+//	sink store tombstones   keyed hashes of people who were forgotten
 //	sink hooks list         each endpoint: what is due to it, whether it fails, why and since when
 //	sink hooks attempts     what came of each attempt, the newest first
 //	sink hooks test         send samples to an endpoint and show what it answers
@@ -15,11 +16,12 @@
 //	sink hooks enable       begin them again
 //	sink hooks replay       send dead letters, what waits, or what was delivered again now
 //	sink tail               print events as they are decided, until a signal comes
+//	sink forget             remove a person from what is kept, and say what stays where
 //	sink topics create      make the topics of Kafka that are missing
 //	sink topics check       say what is wrong with the topics; exit 1 when something is
 //	sink topics describe    print the topics and their settings
 //
-// The store commands read the store of a sink that is not running; the hooks commands and tail ask the admin listener of one that is.
+// The store commands read the store of a sink that is not running; the hooks commands and tail ask the admin listener of one that is. Forget asks it too, and works on the store where none is running.
 //
 // Settings: configs/sink.yaml or --config FILE, and the tenants file that it names.
 //
@@ -52,12 +54,13 @@ func main() {
 type commandLine struct {
 	configs.Flags
 
-	Serve  serveCommand   `cmd:"" default:"withargs" help:"Read, decide, deliver (the default)."`
-	Store  storeCommand   `cmd:"" help:"What the store of a sink that is not running holds."`
-	Hooks  hooks.Command  `cmd:"" help:"The webhooks of a sink that is running: how each endpoint does, attempts, tests, replays."`
-	Tail   tail.Command   `cmd:"" help:"Print events as a sink that is running decides them, until a signal comes."`
-	Topics topics.Command `cmd:"" help:"The topics of Kafka: make, check or describe them."`
-	Replay replayCommand  `cmd:"" help:"Send dead letters again, with Kafka."`
+	Serve  serveCommand        `cmd:"" default:"withargs" help:"Read, decide, deliver (the default)."`
+	Store  storeCommand        `cmd:"" help:"What the store of a sink that is not running holds."`
+	Forget hooks.ForgetCommand `cmd:"" help:"Remove a person from what the sink keeps, and say what stays where until when."`
+	Hooks  hooks.Command       `cmd:"" help:"The webhooks of a sink that is running: how each endpoint does, attempts, tests, replays."`
+	Tail   tail.Command        `cmd:"" help:"Print events as a sink that is running decides them, until a signal comes."`
+	Topics topics.Command      `cmd:"" help:"The topics of Kafka: make, check or describe them."`
+	Replay replayCommand       `cmd:"" help:"Send dead letters again, with Kafka."`
 
 	Migrate migrateCommand `cmd:"" help:"Bring to Kafka what a sink on one machine knew, so that no click is first twice."`
 }
@@ -87,7 +90,8 @@ func run(signals <-chan os.Signal, args, env []string, stdout, stderr io.Writer)
 		return exit
 	}
 	screen.Admin = cfg.Admin
-	err := command.Run(&program{cfg, tenants, signals, stdout, stderr}, &topics.Cluster{Settings: cfg.Kafka, Tenants: tenants, Out: stdout},
-		&hooks.Operator{Admin: cfg.Admin, Out: stdout}, screen)
+	p := &program{cfg, tenants, signals, stdout, stderr}
+	err := command.Run(p, &topics.Cluster{Settings: cfg.Kafka, Tenants: tenants, Out: stdout},
+		&hooks.Operator{Admin: cfg.Admin, Out: stdout, Local: p.forgetHere}, screen)
 	return configs.Exit("sink", err, stderr)
 }

@@ -38,13 +38,15 @@ const within = time.Minute
 //	got NAME                shows the bodies that it took, one a line
 //	click DIR NAME...       writes one click of each recipient into the journal in DIR
 //	until REGEXP COMMAND... runs a command again until it prints what is wanted
+//	grepstore TEXT DIR      says whether text stands in a file of a store
 //	hold NAME               takes a free port for the rest of the script: $NAME is its host:port
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "start": startSink, "end": stopSink, "get": get, "hold": hold,
-			"receive": receive, "answer": answer, "got": got, "click": click, "until": until,
+			"grepstore": grepStore,
+			"receive":   receive, "answer": answer, "got": got, "click": click, "until": until,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[running], env.Values[receiving] = map[string]*process{}, map[string]*scriptReceiver{}
@@ -208,6 +210,27 @@ func until(ts *testscript.TestScript, _ bool, args []string) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("not within %v: %s\n%s%v", within, args[0], out, err)
 		}
+	}
+}
+
+func grepStore(ts *testscript.TestScript, neg bool, args []string) {
+	entries, err := os.ReadDir(ts.MkAbs(args[1]))
+	ts.Check(err)
+	found := false
+	for _, e := range entries {
+		content, err := os.ReadFile(ts.MkAbs(args[1] + "/" + e.Name()))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			ts.Check(err)
+		}
+		if strings.Contains(string(content), args[0]) {
+			found = true
+			if neg {
+				ts.Fatalf("%s stands in %s", args[0], e.Name())
+			}
+		}
+	}
+	if !found && !neg {
+		ts.Fatalf("%s stands in no file", args[0])
 	}
 }
 

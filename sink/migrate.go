@@ -29,6 +29,7 @@ type migrateCommand struct {
 // migration brings what a sink on one machine knew to Kafka.
 type migration struct {
 	kafka     configs.Kafka
+	tenants   *configs.Tenants
 	from      *store.Store
 	cluster   *broker.Cluster
 	log       kafkalog.Log
@@ -50,7 +51,7 @@ func (c migrateCommand) Run(p *program) error {
 	if err := from.Close(); err != nil {
 		return err
 	}
-	m := &migration{kafka: p.cfg.Kafka, producers: map[string]*ship.Producer{}, floors: map[uint32]uint16{}}
+	m := &migration{kafka: p.cfg.Kafka, tenants: p.tenants, producers: map[string]*ship.Producer{}, floors: map[uint32]uint16{}}
 	if m.from, err = store.Open(c.From, store.Options{}); err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (c migrateCommand) Run(p *program) error {
 	for _, problem := range broker.Check(ctx, m.cluster, broker.Sink, broker.Topics(p.cfg.Kafka, p.tenants), p.cfg.Group) {
 		return fmt.Errorf("kafka: %s", problem)
 	}
-	for _, step := range []func(context.Context) error{m.refuseDecided, m.readFloors, m.carryWebhooks, m.sow, m.carryDue, m.carryDead, m.beginShipping} {
+	for _, step := range []func(context.Context) error{m.refuseDecided, m.readFloors, m.carryWebhooks, m.carryForgotten, m.sow, m.carryDue, m.carryDead, m.beginShipping} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("migrate: %w", err)
 		}
@@ -147,6 +148,45 @@ func (m *migration) sow(ctx context.Context) error {
 	})
 	for n := 0; n < len(entries) && err == nil; n++ {
 		err = flush(n)
+	}
+	return err
+}
+
+// carryForgotten brings who was forgotten: tombstones of unique keys to every partition, and people to all sinks.
+func (m *migration) carryForgotten(ctx context.Context) error {
+	secret, known, err := m.from.Secret()
+	if !known || err != nil {
+		return err
+	}
+	longest, err := dispatchtopic.Kept(ctx, m.cluster, m.kafka, m.tenants)
+	if err != nil {
+		return err
+	}
+	var entries, people []ship.Record
+	var some []byte
+	err = m.each(store.Tombstones, func(key, value []byte) error {
+		t, err := store.ParseTombstone(key)
+		if err != nil {
+			return err
+		}
+		if !t.Person {
+			if some = append(append(some, key...), value...); len(some) == ingesttopic.SeedEntries*store.TombstoneEntry {
+				entries, some = append(entries, ingesttopic.TombstonesRecord(secret, some)), nil
+			}
+			return nil
+		}
+		f, err := store.ParseForgotten(value)
+		people = append(people, dispatchtopic.ForgottenRecord(t.Tenant, t.Hash, secret, time.UnixMicro(int64(f.Until)).UTC(), longest))
+		return err
+	})
+	if len(some) > 0 {
+		entries = append(entries, ingesttopic.TombstonesRecord(secret, some))
+	}
+	for n := 0; n < m.kafka.Partitions && err == nil && len(entries) > 0; n++ {
+		err = m.produce(ctx, m.kafka.Topics.Unique, n, entries...)
+	}
+	if err == nil && len(people) > 0 {
+		err = m.produce(ctx, m.kafka.Topics.States, 0, people...)
 	}
 	return err
 }

@@ -18,6 +18,7 @@ import (
 	dispatchtopic "waypost/sink/dispatch/topic"
 	"waypost/sink/ingest"
 	ingesttopic "waypost/sink/ingest/topic"
+	"waypost/sink/internal/forget"
 	"waypost/sink/internal/hooks"
 	"waypost/sink/internal/metrics"
 	"waypost/sink/internal/store"
@@ -49,7 +50,8 @@ type service struct {
 	dispatcher *dispatch.Dispatcher
 	hooks      *hooks.API
 	live       *live.Hub
-	streamed   *broker.Cluster // with Kafka: what the stream reads from
+	streamed   *broker.Cluster   // with Kafka: what the stream reads from
+	forget     *forget.Forgetter // nil with Kafka
 	ingester   *ingest.Ingester
 	failed     chan error // holds the first failure
 
@@ -94,7 +96,6 @@ func (s *service) open() (err error) {
 	if err != nil {
 		return err
 	}
-	s.openHooks()
 	if err := s.openLive(); err != nil {
 		return err
 	}
@@ -112,6 +113,10 @@ func (s *service) open() (err error) {
 		Store: s.store, Sources: s.sources, Outbox: s.dispatcher, Archive: s.uniques, BatchRecords: cfg.BatchRecords, Decisions: lines,
 		Metrics: s.metrics, Logger: s.log, Trouble: s.sourcesTrouble, Decided: s.live.Wake,
 	})
+	if err := s.openForget(); err != nil {
+		return err
+	}
+	s.openHooks()
 	return nil
 }
 
@@ -129,9 +134,9 @@ func (s *service) openHooks() {
 	s.hooks = &hooks.API{Tenants: s.p.tenants, Settings: s.p.cfg.Dispatch, Logger: s.log}
 	switch {
 	case s.dispatcher != nil:
-		s.hooks.Dispatcher = s.dispatcher
+		s.hooks.Dispatcher, s.hooks.Forgetter = s.dispatcher, s.forget
 	case s.courier != nil:
-		s.hooks.Dispatcher = s.courier
+		s.hooks.Dispatcher, s.hooks.Forgetter = s.courier, s.courier
 	}
 	s.hooks.Register(s.admin.Handle)
 }
@@ -161,13 +166,13 @@ func (s *service) closeAPI() {
 }
 
 func (s *service) openSources() error {
-	dirs, err := s.journals()
+	dirs, err := s.p.journals()
 	if err != nil {
 		return err
 	}
-	for _, absolute := range dirs {
+	for _, dir := range dirs {
 		source, err := ingest.NewJournal(ingest.JournalOptions{
-			Dir: absolute, Consumer: s.p.cfg.Consumer, Store: s.store, Metrics: s.metrics, Logger: s.log,
+			Dir: dir, Consumer: s.p.cfg.Consumer, Store: s.store, Metrics: s.metrics, Logger: s.log,
 		})
 		if err != nil {
 			return err
@@ -201,6 +206,9 @@ func (s *service) work() error {
 	s.mu.Unlock()
 	s.admin.SetReady("ending")
 	s.closeLive()
+	if s.forget != nil {
+		s.forget.Close()
+	}
 	s.closeAPI()
 	stopReading()
 	if drainErr := s.drain(ingested, err != nil); err == nil {

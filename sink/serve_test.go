@@ -87,6 +87,9 @@ func appendClick(w *journal.Writer, recipient string, labels event.Labels) error
 		Destination: []byte("https://bit.ly/33zYFqH"), Original: []byte("https://www.google.com/"), Minted: now.Add(-time.Minute).Truncate(time.Minute),
 		RetentionDays: 45, Method: []byte("GET"), Labels: labels,
 	}
+	if strings.Contains(recipient, "@") { // an address, of a mail without a prospect
+		e.Prospect, e.Recipient = nil, []byte(recipient)
+	}
 	payload, offsets := event.AppendRecord(nil, &e)
 	_, err := w.Append(payload, offsets[:]...)
 	return err

@@ -25,6 +25,8 @@ type storeCommand struct {
 	Dead      deadCommand      `cmd:"" help:"Deliveries that were given up, and why."`
 	Attempts  attemptsCommand  `cmd:"" help:"The log of attempts, oldest first."`
 	Kept      keptCommand      `cmd:"" help:"The events that were told, kept for those who pull them or have them sent again."`
+
+	Tombstones tombstonesCommand `cmd:"" help:"Keyed hashes of people who were forgotten, and of their unique keys."`
 }
 
 type (
@@ -35,6 +37,8 @@ type (
 	deadCommand      struct{}
 	attemptsCommand  struct{}
 	keptCommand      struct{}
+
+	tombstonesCommand struct{}
 )
 
 const dayText = "2006-01-02"
@@ -69,6 +73,9 @@ func (catCommand) Run(p *program) error {
 
 // idText is empty where no event was first yet.
 func idText(id event.ID) string {
+	if id == store.Buried {
+		return "forgotten"
+	}
 	if id == (event.ID{}) {
 		return ""
 	}
@@ -185,6 +192,37 @@ func (keptCommand) Run(p *program) error {
 			all = append(all, json.RawMessage(d))
 		}
 		return all, err
+	})
+}
+
+type tombstoneLine struct {
+	Hash   string     `json:"hash"`
+	Of     string     `json:"of"` // person, unique
+	Day    string     `json:"day"`
+	Tenant uint32     `json:"tenant"`
+	Until  *time.Time `json:"until,omitempty"`     // of a person: what happened until then is forgotten
+	Whole  *bool      `json:"whole,omitempty"`     // of a person: all of it is gone
+	First  string     `json:"first_any,omitempty"` // of a unique key: there was one
+	Person string     `json:"first_person,omitempty"`
+}
+
+// Run is `sink store tombstones`.
+func (tombstonesCommand) Run(p *program) error {
+	return p.list(store.Tombstones, func(key, value []byte) (any, error) {
+		t, err := store.ParseTombstone(key)
+		if err != nil {
+			return nil, err
+		}
+		line := tombstoneLine{Hash: hex.EncodeToString(t.Hash[:]), Of: "unique", Day: store.DayStart(int(t.Day)).Format(dayText), Tenant: t.Tenant}
+		if !t.Person {
+			firsts, err := store.ParseBuried(value)
+			line.First, line.Person = idText(firsts.Any), idText(firsts.Person)
+			return line, err
+		}
+		f, err := store.ParseForgotten(value)
+		until := fromMicros(f.Until)
+		line.Of, line.Until, line.Whole = "person", &until, &f.Whole
+		return line, err
 	})
 }
 

@@ -4,7 +4,8 @@
 //
 // The points, in the order of a click's way: journal.reserved (room taken, record not published), edge.appended (in the journal, not
 // answered), ingest.read (a batch read, not decided), ingest.decided (decided, not stored), ingest.committed (stored; position not
-// published, nothing sent), ingest.positioned, dispatch.posted (answered by the receiver, not marked as done). With Kafka also ingest.produce (decided, not yet in
+// published, nothing sent), ingest.positioned, dispatch.posted (answered by the receiver, not marked as done); of `sink forget`: forget.begun (remembered,
+// nothing gone), forget.buried (unique keys are tombstones), forget.deliveries (what waited is gone), forget.removed (all is gone, files not rewritten), forget.scrubbed. With Kafka also ingest.produce (decided, not yet in
 // unique), dispatch.read (a first read, nothing made of it), dispatch.answered (what follows is not written), dispatch.produce, dispatch.produced (written, position not
 // moved), dispatch.position (moved, not committed). The switch edge.answer-first
 // turns the edge's order round: the crash test's control run, which must fail.

@@ -55,6 +55,7 @@ type Dispatcher struct {
 	uniques   *uniques.Keeper
 	endpoints atomic.Pointer[endpoints] // replaced as a whole, under changing
 	changing  sync.Mutex
+	started   bool // under changing: marks are written
 	ended     bool // under changing: no endpoint is added or changed any more
 	sender    *attempt.Sender
 	attempts  *retention
@@ -82,6 +83,10 @@ type Dispatcher struct {
 	letters   sync.Mutex // whoever takes dead letters away, and dead
 	dead      int64      // how many there are
 
+	// What is to leave nothing behind: people, and deliveries whose last attempt is under way. Only the marking goroutine, or nobody's before Start.
+	forgetting []*Forgetting
+	dropped    map[delivery]int
+
 	fresh []freshDelivery // between Due and Committed; only ingest's goroutine
 }
 
@@ -105,7 +110,7 @@ func New(o Options) (*Dispatcher, error) {
 	d := &Dispatcher{
 		store: o.Store, uniques: o.Uniques, metrics: o.Metrics, log: o.Logger, now: o.Now, failed: o.Failed, settings: o.Settings,
 		window: max(o.Settings.Window, 1), maxDead: o.maxDeadLetters, share: o.sharedMemory,
-		refills: make(chan struct{}, refillsAtOnce), marks: make(chan mark, marksAtOnce), marked: make(chan struct{}),
+		refills: make(chan struct{}, refillsAtOnce), dropped: map[delivery]int{}, marks: make(chan mark, marksAtOnce), marked: make(chan struct{}),
 	}
 	d.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, o.Now)
 	d.attempts = newRetention(o.Store, o.Settings, o.Metrics, o.Now)
@@ -202,6 +207,9 @@ func (d *Dispatcher) eachKey(space store.Space, visit func(key []byte) error) er
 
 // Start delivers what is due and goes on until Stop.
 func (d *Dispatcher) Start() {
+	d.changing.Lock()
+	d.started = true
+	d.changing.Unlock()
 	go d.mark()
 	d.keepAttempts()
 	for _, e := range d.endpoints.Load().All {

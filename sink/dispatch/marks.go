@@ -19,7 +19,10 @@ type mark struct {
 	again    uint64      // when to try again; 0: never
 	dead     *DeadLetter // nil: delivered, or again
 
-	order *order // in place of all that: what an operator wants of the endpoint
+	forgotten bool // it leaves nothing behind: its person was forgotten
+
+	order   *order   // in place of all that: what an operator wants of the endpoint
+	removal *removal // likewise: what is to be forgotten
 }
 
 // attempt sends one delivery and hands on what came of it.
@@ -61,6 +64,13 @@ func (d *Dispatcher) mark() {
 			if !ok {
 				d.write(batch)
 				return
+			}
+			if m.removal != nil {
+				d.write(batch)
+				clear(batch)
+				batch = batch[:0]
+				d.removeNow(m.removal)
+				continue
 			}
 			if len(batch) == 0 {
 				timer.Reset(every)
@@ -113,7 +123,7 @@ func (d *Dispatcher) write(marks []mark) {
 func (d *Dispatcher) appendMarks(b *pebble.Batch, marks []mark) (turns []turn, err error) {
 	for i := range marks {
 		m := &marks[i]
-		if m.order == nil {
+		if d.forget(m); m.order == nil {
 			if err := m.appendTo(b); err != nil {
 				return nil, err
 			}
@@ -140,7 +150,7 @@ func (d *Dispatcher) appendMarks(b *pebble.Batch, marks []mark) (turns []turn, e
 
 // logAttempt adds the attempt behind a mark to the log of attempts.
 func (d *Dispatcher) logAttempt(b *pebble.Batch, m *mark) error {
-	if m.order != nil {
+	if m.order != nil || m.forgotten {
 		return nil
 	}
 	a := newAttempt(m.endpoint, m.item, &m.outcome, m.at)

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"bytes"
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,8 +28,9 @@ type retention struct {
 	metrics *metrics.Set
 	now     func() time.Time
 
-	bytes atomic.Int64 // of keys and values; without what a start found, until that is counted
-	from  []byte       // no key of the log stands before it, unless the clock was put back; only the goroutine
+	bytes  atomic.Int64 // of keys and values; without what a start found, until that is counted
+	taking sync.Mutex   // held while entries are taken away
+	from   []byte       // no key of the log stands before it, unless the clock was put back; only the goroutine
 
 	key, value []byte // of the entry that is added; only the marking goroutine
 }
@@ -105,6 +107,8 @@ func (r *retention) prune(ctx context.Context) error {
 // step removes at most pruneStep entries, as one range behind the range that the step before removed: ranges that overlap would have to be
 // cut out of one another at every read.
 func (r *retention) step() (removed int, err error) {
+	r.taking.Lock()
+	defer r.taking.Unlock()
 	now := uint64(max(r.now().UnixMicro(), 0))
 	start, end := store.Attempts.Range()
 	if r.from == nil || bytes.Compare(r.from, store.AttemptsFrom(now)) > 0 {

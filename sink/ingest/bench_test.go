@@ -10,6 +10,7 @@ import (
 
 	"waypost/edge/event"
 	"waypost/sink/internal/metrics"
+	"waypost/sink/internal/person"
 	"waypost/sink/internal/store"
 )
 
@@ -89,5 +90,61 @@ func BenchmarkClassify(b *testing.B) {
 		if err := d.classify(&batch.Records[i%len(batch.Records)], start); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkDecideForgotten is BenchmarkDecide in batches of 5,000, with nobody forgotten, with tombstones of another tenant, and with some on each day of the mails: then each would-be first is looked up once more.
+func BenchmarkDecideForgotten(b *testing.B) {
+	for name, tenant := range map[string]uint32{"nobody": 0, "elsewhere": 2, "everyday": 1} {
+		b.Run("forgotten="+name, func(b *testing.B) {
+			s, err := store.Open(b.TempDir(), store.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			in := New(Options{Store: s, Outbox: discardOutbox{}, Metrics: metrics.Discard(), Logger: quiet(), Now: func() time.Time { return start.Add(days(100)) }})
+			if tenant != 0 {
+				bury(b, in, tenant)
+			}
+			r, sequence := rand.New(rand.NewPCG(1, 2)), uint64(0)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for done := 0; done < b.N; done += 5000 {
+				b.StopTimer()
+				in.batch.Reset()
+				mailClicks(&in.batch, r, 5000, &sequence)
+				b.StartTimer()
+				if _, err := in.decide(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
+
+// bury makes tombstones on each day of mailClicks, and somebody who was forgotten before they happened.
+func bury(b *testing.B, in *Ingester, tenant uint32) {
+	b.Helper()
+	p, err := person.New(tenant, "abc@prospect.com", "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	hands := in.Forgetter()
+	if _, err := hands.Begin(p, start); err != nil {
+		b.Fatal(err)
+	}
+	batch := in.o.Store.NewBatch()
+	defer batch.Close()
+	for n := range 46 {
+		for i := range byte(100) {
+			key := store.NewUniqueKey(uint16(store.DayOf(start.Add(days(n)))), tenant, 0, event.UniqueKey{i})
+			if err := in.decider.bury(batch, &key, store.Firsts{Any: event.ID{Run: 1}}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	if err := batch.Commit(pebble.Sync); err != nil {
+		b.Fatal(err)
 	}
 }

@@ -38,6 +38,7 @@ type Decision struct {
 	FirstAny    bool      // first of any client
 	FirstPerson bool      // first that is not labelled as a machine
 	Webhook     bool      // the one of the two that the tenant wants webhooks for
+	Forgotten   bool      // of somebody who was forgotten since: told to nobody
 	Floor       uint16    // the tenant's floor after this event; 0 where nothing is known of one
 	FloorMoved  bool      // whether this event moved it
 }
@@ -64,6 +65,7 @@ type Decider struct {
 	store     *store.Store
 	now       func() time.Time
 	floors    floors
+	forgotten forgotten
 	decoder   event.Decoder
 	event     event.Event
 	decisions []Decision
@@ -95,6 +97,8 @@ type entry struct {
 	key    store.UniqueKey
 	firsts store.Firsts
 	dirty  bool
+	stored bool // it is a key of the store
+	bury   bool // a tombstone is written in its place: nothing of somebody else's is known of it
 }
 
 // NewDecider decides into s. now is the sink's clock.
@@ -107,6 +111,9 @@ func NewDecider(s *store.Store, now func() time.Time) *Decider {
 func (d *Decider) Decide(b *pebble.Batch, records []Record) ([]Decision, error) {
 	now := d.now()
 	d.decisions, d.waiting = d.decisions[:0], d.waiting[:0]
+	if err := d.forgotten.load(d.store); err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
 	for i := range records {
 		if err := d.classify(&records[i], now); err != nil {
 			return nil, err
@@ -147,6 +154,7 @@ func (d *Decider) classify(r *Record, now time.Time) error {
 	if out.Reason != Eligible {
 		return nil
 	}
+	out.Forgotten = d.forgotten.was(e)
 	d.waiting = append(d.waiting, candidate{
 		record:    len(d.decisions) - 1,
 		key:       store.NewUniqueKey(uint16(store.DayOf(e.Minted)), e.Tenant, event.PartitionHash(r.Key), unique),
@@ -235,17 +243,23 @@ func (d *Decider) load() error {
 
 func (d *Decider) loadEntry(iter *pebble.Iterator, key *store.UniqueKey) error {
 	d.entries = append(d.entries, entry{key: *key})
-	if !iter.SeekPrefixGE(key[:]) {
-		if err := iter.Error(); err != nil {
-			return fmt.Errorf("ingest: %w", err)
+	e := &d.entries[len(d.entries)-1]
+	var err error
+	if iter.SeekPrefixGE(key[:]) {
+		if e.firsts, err = store.ParseFirsts(iter.Value()); err != nil {
+			return fmt.Errorf("ingest: key %x: %w", key[:], err)
 		}
-		return nil
+		e.stored = true
+	} else if err := iter.Error(); err != nil {
+		return fmt.Errorf("ingest: %w", err)
 	}
-	firsts, err := store.ParseFirsts(iter.Value())
-	if err != nil {
-		return fmt.Errorf("ingest: key %x: %w", key[:], err)
+	if len(d.forgotten.days) > 0 && e.firsts.Person == (event.ID{}) {
+		buried, err := d.buried(key)
+		if err != nil {
+			return err
+		}
+		e.firsts = merge(e.firsts, buried)
 	}
-	d.entries[len(d.entries)-1].firsts = firsts
 	return nil
 }
 
@@ -273,8 +287,12 @@ func (d *Decider) settle(c *candidate) {
 		out.Webhook = out.FirstAny
 	}
 	if out.FirstAny || out.FirstPerson {
+		if !target.dirty {
+			target.bury = out.Forgotten && !target.stored
+		}
 		target.firsts, target.dirty = firsts, true
 	}
+	out.Webhook = out.Webhook && !out.Forgotten
 }
 
 func merge(own, adjacent store.Firsts) store.Firsts {
@@ -289,12 +307,18 @@ func merge(own, adjacent store.Firsts) store.Firsts {
 
 // write puts removals before keys: what a batch decided on a day that the same batch removed is not kept.
 func (d *Decider) write(b *pebble.Batch) error {
-	if err := d.floors.write(b); err != nil {
+	if err := d.floors.write(b, d.forgotten.leave); err != nil {
 		return fmt.Errorf("ingest: %w", err)
 	}
 	for i := range d.entries {
 		e := &d.entries[i]
 		if !e.dirty || !d.floors.keeps(e.key.Tenant(), e.key.Day()) {
+			continue
+		}
+		if e.bury {
+			if err := d.bury(b, &e.key, e.firsts); err != nil {
+				return fmt.Errorf("ingest: %w", err)
+			}
 			continue
 		}
 		op := b.SetDeferred(len(e.key), store.FirstsBytes)

@@ -82,8 +82,8 @@ func (f *floors) raise(tenant uint32, day uint16) (uint16, error) {
 	return day, nil
 }
 
-// write puts the floors that this batch moved, and the removal of what lies below them, into b.
-func (f *floors) write(b *pebble.Batch) error {
+// write puts the floors that this batch moved, and the removal of what lies below them, into b; left is told of the lowest day of each tenant that is still there.
+func (f *floors) write(b *pebble.Batch, left func(tenant uint32, lowest uint16)) error {
 	for tenant, before := range f.moved {
 		day := f.days[tenant]
 		if err := b.Set(store.FloorKey(tenant), store.AppendFloor(nil, day), nil); err != nil {
@@ -93,11 +93,14 @@ func (f *floors) write(b *pebble.Batch) error {
 			continue // a tenant never seen has no keys
 		}
 		for gone := max(before-keptBelowFloor, 0); gone < int(day)-keptBelowFloor; gone++ {
-			start, end := store.DayRange(uint16(gone), tenant)
-			if err := b.DeleteRange(start, end, nil); err != nil {
-				return err
+			for _, of := range [...]func(uint16, uint32) (start, end []byte){store.DayRange, store.TombstoneRange} {
+				start, end := of(uint16(gone), tenant)
+				if err := b.DeleteRange(start, end, nil); err != nil {
+					return err
+				}
 			}
 		}
+		left(tenant, uint16(max(int(day)-keptBelowFloor, 0)))
 	}
 	clear(f.moved)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -84,6 +85,8 @@ type Ingester struct {
 	lines   *bufio.Writer
 	trouble map[string]bool
 	errors  throttle.Every
+
+	step sync.Mutex // held while a batch is under way, from its reading until it may be sent
 }
 
 // New makes an Ingester; Run works.
@@ -126,6 +129,8 @@ func (in *Ingester) Run(ctx context.Context) error {
 
 // Step decides what is there, at most one batch, and returns how many records were taken.
 func (in *Ingester) Step() (int, error) {
+	in.step.Lock()
+	defer in.step.Unlock()
 	taken := in.fill()
 	if taken == 0 {
 		return 0, nil
@@ -275,7 +280,7 @@ func (in *Ingester) stored() {
 }
 
 func (in *Ingester) count(decisions []Decision) {
-	var firsts, machines, repeats float64
+	var firsts, machines, repeats, forgotten float64
 	for i := range decisions {
 		switch d := &decisions[i]; {
 		case d.Reason == UndecodableEvent:
@@ -283,6 +288,8 @@ func (in *Ingester) count(decisions []Decision) {
 			in.o.Metrics.Undecodable.WithLabelValues(name).Inc()
 		case d.Reason != Eligible:
 			in.o.Metrics.Ineligible.WithLabelValues(string(d.Reason)).Inc()
+		case d.Forgotten && (d.FirstAny || d.FirstPerson):
+			forgotten++
 		case d.FirstPerson:
 			firsts++
 		case d.FirstAny:
@@ -295,6 +302,7 @@ func (in *Ingester) count(decisions []Decision) {
 	in.o.Metrics.Decisions.WithLabelValues("first").Add(firsts)
 	in.o.Metrics.Decisions.WithLabelValues("first_machine").Add(machines)
 	in.o.Metrics.Decisions.WithLabelValues("repeat").Add(repeats)
+	in.o.Metrics.Decisions.WithLabelValues("forgotten").Add(forgotten)
 }
 
 // lag tells how old the newest event of a source is while the source has more.

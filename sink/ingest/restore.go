@@ -26,6 +26,9 @@ type Told struct {
 // Decide would have said: they are about no unique event, or somebody else stands there already, who then stays.
 func (d *Decider) Restore(b *pebble.Batch, told []Told) (odd int, err error) {
 	d.decisions, d.waiting = d.decisions[:0], d.waiting[:0]
+	if err := d.forgotten.load(d.store); err != nil {
+		return odd, fmt.Errorf("ingest: %w", err)
+	}
 	for i := range told {
 		known, err := d.recall(&told[i])
 		if err != nil {
@@ -62,7 +65,7 @@ func (d *Decider) Sow(b *pebble.Batch, s Seed) error {
 			return err
 		}
 	}
-	if err := d.floors.write(b); err != nil {
+	if err := d.floors.write(b, d.forgotten.leave); err != nil {
 		return fmt.Errorf("ingest: %w", err)
 	}
 	for i := range s.Keys {
@@ -74,6 +77,28 @@ func (d *Decider) Sow(b *pebble.Batch, s Seed) error {
 		}
 	}
 	return nil
+}
+
+// Tombstones are those that another store had, and the secret that they are hashed with.
+type Tombstones struct {
+	Secret       [store.SecretBytes]byte
+	Keys, Values [][]byte
+}
+
+// SowTombstones takes them over. A store that has a secret of its own keeps that, and what was hashed with another means nothing in it.
+func (d *Decider) SowTombstones(t Tombstones) error {
+	if err := d.store.PutSecret(t.Secret); err != nil {
+		return err
+	}
+	b := d.store.NewBatch()
+	defer b.Close()
+	for i := range t.Keys {
+		if err := b.Set(t.Keys[i], t.Values[i], nil); err != nil {
+			return err
+		}
+	}
+	d.forgotten.loaded = false
+	return b.Commit(pebble.NoSync)
 }
 
 // recall makes a candidate of a told decision; false when the record can be none.

@@ -7,6 +7,8 @@ import (
 	"waypost/edge/event"
 	"waypost/edge/ship"
 	"waypost/sink/internal/kafkalog"
+	"waypost/sink/internal/person"
+	"waypost/sink/internal/store"
 )
 
 // Waiting is a delivery that somebody else kept, on its way into the topics.
@@ -35,6 +37,11 @@ func (w *Waiting) Scheduled(k configs.Kafka, due time.Time) (topic string, recor
 // Dead is its record among the dead, with the status of the last answer (0: none came) and why it was given up.
 func (w *Waiting) Dead(status int, reason string) ship.Record {
 	return w.delivery().deadRecord(status, reason)
+}
+
+// ForgottenRecord is the record in the topic of states of a person whom another store has forgotten, under the hash that it has there with this secret. longest is how long a topic keeps what webhooks may be made of (see Kept).
+func ForgottenRecord(tenant uint32, hash person.Hash, secret [store.SecretBytes]byte, until time.Time, longest time.Duration) ship.Record {
+	return forgottenRecord(hash, secret, gone{tenant, until, leavesAt(until, longest)})
 }
 
 // Letter is a record of the topic of dead letters.

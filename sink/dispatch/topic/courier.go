@@ -47,6 +47,7 @@ type Courier struct {
 	unique    string
 	retry     []rung // shortest first
 	states    *states
+	forgotten *forgotten
 
 	workers  sync.WaitGroup
 	inMemory atomic.Int64 // deliveries in lanes
@@ -74,7 +75,7 @@ type rung struct {
 func New(o Options) (*Courier, error) {
 	c := &Courier{
 		o: o, producers: map[string]producer{}, unique: o.Kafka.Topics.Unique,
-		window: max(o.Settings.Window, 1), active: map[*partition]bool{},
+		window: max(o.Settings.Window, 1), active: map[*partition]bool{}, forgotten: newForgotten(),
 	}
 	c.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, time.Now)
 	c.states = newStates(c)
@@ -168,6 +169,9 @@ func (c *Courier) Measure() {
 
 // attempt sends one delivery, and hands what came of it to its partition's topics.
 func (c *Courier) attempt(l *lane, j *job) attempt.Outcome {
+	if c.forgotten.version.Load() != j.looked && c.drop(j) {
+		return attempt.Outcome{Cut: true}
+	}
 	target := l.taker.Load().Target
 	o := c.sender.Attempt(j.owner.sending, target, attempt.Delivery{ID: j.id, Attempts: j.attempts, Created: j.created, Document: j.document})
 	if o.Cut {
@@ -194,6 +198,17 @@ func (c *Courier) attempt(l *lane, j *job) attempt.Outcome {
 	fault.Point("dispatch.answered")
 	j.owner.write(out)
 	return o
+}
+
+// drop ends a delivery of somebody who was forgotten, with nothing left of it; false: it is of nobody.
+func (c *Courier) drop(j *job) bool {
+	j.looked = c.forgotten.version.Load()
+	if j.tenant == operator.Tenant || !c.forgotten.document(j.document, j.created) {
+		return false
+	}
+	c.o.Metrics.Forgotten.Inc()
+	j.owner.write(output{record: j.record})
+	return true
 }
 
 // reasonOf says why a delivery ended as it did, in a few words.

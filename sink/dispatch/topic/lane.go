@@ -45,6 +45,7 @@ type job struct {
 	record *entry // whose delivery it is
 	owner  *partition
 	since  time.Time // in the lane
+	looked int64     // the version of forgotten when it was last held against it
 }
 
 // admit takes a job, unless the lane is full or what it has already waits too long. With an open breaker it takes the next probe only, when its time has come.

@@ -240,7 +240,7 @@ func (c *Courier) Replay(ctx context.Context, q dispatch.ReplayQuery, visit func
 		}
 		err = eachBetween(ctx, c.log, topic, n, max(begin, span.First), span.End, func(m *kafkalog.Message) error {
 			l, ok := ReadLetter(m)
-			if !ok || !c.wanted(&q, &l, m.At) || seen[name{l.Tenant, l.Endpoint, l.ID}] {
+			if !ok || !c.wanted(&q, &l, m.At) || c.forgotten.document(l.record.document, l.record.created) || seen[name{l.Tenant, l.Endpoint, l.ID}] {
 				return nil
 			}
 			r := replayed(&l, m)

@@ -247,7 +247,8 @@ func (p *partition) readUnique(ctx context.Context, t *tracker) {
 		}
 		p.source = first.Source
 		to = to[:0]
-		if decoder.Decode(&e, m.Value) == nil && (first.Person && !e.UniqueAny || first.Any && e.UniqueAny) {
+		looked := p.c.forgotten.version.Load()
+		if decoder.Decode(&e, m.Value) == nil && (first.Person && !e.UniqueAny || first.Any && e.UniqueAny) && !p.c.forget(&e, m.At) {
 			for _, l := range p.c.lanes.Load().Tenants[e.Tenant] {
 				if l.taker.Load().takes(&e, p.c.o.Metrics) {
 					to = append(to, l)
@@ -258,7 +259,7 @@ func (p *partition) readUnique(ctx context.Context, t *tracker) {
 		record := t.begin(m.Offset, first.Source, len(to))
 		now := time.Now()
 		for _, l := range to {
-			j := &job{record: record, owner: p, delivery: delivery{
+			j := &job{record: record, owner: p, looked: looked, delivery: delivery{
 				tenant: e.Tenant, endpoint: l.Config.ID, id: e.ID, created: m.At,
 				key: append([]byte(nil), m.Key...), document: append([]byte(nil), m.Value...),
 			}}
@@ -295,6 +296,9 @@ func (p *partition) readRetry(ctx context.Context, t *tracker, delay time.Durati
 
 // resume sends a delivery that has waited, or lets it wait on.
 func (p *partition) resume(j *job) {
+	if p.c.drop(j) {
+		return
+	}
 	now := time.Now()
 	l := p.c.lane(j.tenant, j.endpoint)
 	switch left := j.due.Sub(now); {

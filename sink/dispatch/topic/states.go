@@ -105,8 +105,12 @@ func (s *states) ask(l *lane, of event.Type, why string, now time.Time) {
 }
 
 func (s *states) writing() {
+	leave := time.NewTicker(leaveEvery)
+	defer leave.Stop()
 	for {
 		select {
+		case now := <-leave.C:
+			s.leave(now)
 		case w := <-s.wishes:
 			s.write(w)
 		case <-s.context.Done():
@@ -210,10 +214,15 @@ func (s *states) isLoaded() bool {
 }
 
 func (s *states) read(m *kafkalog.Message) {
+	if isForgotten(m) {
+		if err := s.c.forgotten.read(m); err != nil {
+			s.unreadable("a record is of no person", m)
+		}
+		return
+	}
 	of, change, at, err := operator.Parse(m.Value)
 	if err != nil {
-		s.c.o.Metrics.KafkaAlarms.WithLabelValues("unreadable").Inc()
-		s.c.warn("a record is no event of an endpoint: passed over", "topic", s.topic, "offset", m.Offset)
+		s.unreadable("a record is no event of an endpoint", m)
 		return
 	}
 	condition := s.of(change.Key())
@@ -233,6 +242,11 @@ func (s *states) read(m *kafkalog.Message) {
 		s.c.sender.Enabled(l.Target)
 		s.c.o.Logger.Info("endpoint enabled: what was kept follows", "tenant", change.Tenant, "endpoint", change.Endpoint)
 	}
+}
+
+func (s *states) unreadable(what string, m *kafkalog.Message) {
+	s.c.o.Metrics.KafkaAlarms.WithLabelValues("unreadable").Inc()
+	s.c.warn(what+": passed over", "topic", s.topic, "offset", m.Offset)
 }
 
 // Disable ends attempts at an endpoint on all sinks until Enable, and tells the operator; it returns when this sink knows it. changed is false where it was disabled already. The errors are

@@ -125,7 +125,7 @@ func testCourier(window int) *Courier {
 	k := configs.DefaultKafka()
 	c := &Courier{
 		o:      Options{Kafka: k, Metrics: metrics.Discard()},
-		window: window, active: map[*partition]bool{},
+		window: window, active: map[*partition]bool{}, forgotten: newForgotten(),
 	}
 	c.states = newStates(c)
 	c.lanes.Store(attempt.NewSet[*lane](nil))

@@ -18,11 +18,16 @@ import (
 //	floors         as in other records
 //	value          up to 1,000 entries of 59 bytes: the 27 of a key of the store (space, day, tenant, hash of the Kafka key, hash of the unique key), the 32 of its two firsts
 //
+// One of the type application/vnd.waypost.tombstones carries over whose clicks were forgotten (package person), to every partition, because nobody can tell whose they are: the 32 bytes of the secret, and up
+// to 1,000 entries of 25 bytes, the 24 of a tombstone's key and its value.
+//
 // Seeds stand before every first: `sink migrate` refuses a topic that has one.
 const (
 	seedType    = "application/vnd.waypost.seed"
 	seedEntry   = store.UniqueKeyBytes + store.FirstsBytes
 	SeedEntries = 1000 // of one record, at most
+
+	tombstonesType = "application/vnd.waypost.tombstones"
 )
 
 // AppendSeedEntry adds a key of the store and its value to a seed's.
@@ -39,9 +44,38 @@ func SeedRecord(entries []byte, floors map[uint32]uint16) ship.Record {
 	}}
 }
 
+// TombstonesRecord makes the record of such a seed.
+func TombstonesRecord(secret [store.SecretBytes]byte, entries []byte) ship.Record {
+	return ship.Record{Value: append(secret[:], entries...), Headers: []ship.Header{
+		{Key: contentTypeHeader, Value: []byte(tombstonesType)},
+		{Key: sourceOffsetHeader, Value: []byte("-1")},
+	}}
+}
+
 // IsSeed says whether a record of unique is a seed.
 func IsSeed(m *kafkalog.Message) bool {
-	return bytes.Equal(m.Header(contentTypeHeader), []byte(seedType))
+	kind := m.Header(contentTypeHeader)
+	return bytes.Equal(kind, []byte(seedType)) || bytes.Equal(kind, []byte(tombstonesType))
+}
+
+// readTombstones reads a seed of tombstones; false when it is damaged.
+func readTombstones(m *kafkalog.Message) (t ingest.Tombstones, ok bool) {
+	if len(m.Value) < store.SecretBytes || (len(m.Value)-store.SecretBytes)%store.TombstoneEntry != 0 {
+		return t, false
+	}
+	t.Secret = [store.SecretBytes]byte(m.Value)
+	for rest := m.Value[store.SecretBytes:]; len(rest) > 0; rest = rest[store.TombstoneEntry:] {
+		key, value := rest[:store.TombstoneEntry-1], rest[store.TombstoneEntry-1:store.TombstoneEntry]
+		tombstone, err := store.ParseTombstone(key)
+		if err != nil || tombstone.Person {
+			return t, false
+		}
+		if _, err := store.ParseBuried(value); err != nil {
+			return t, false
+		}
+		t.Keys, t.Values = append(t.Keys, key), append(t.Values, value)
+	}
+	return t, true
 }
 
 // readSeed reads a seed; false when it is damaged.
@@ -65,6 +99,9 @@ func readSeed(m *kafkalog.Message) (seed ingest.Seed, ok bool) {
 
 // sow applies a seed.
 func (w *worker) sow(m *kafkalog.Message) error {
+	if bytes.Equal(m.Header(contentTypeHeader), []byte(tombstonesType)) {
+		return w.sowTombstones(m)
+	}
 	seed, ok := readSeed(m)
 	if !ok {
 		w.alarm("unreadable", "a seed in the topic of unique clicks is damaged: passed over", m.Offset)
@@ -76,6 +113,18 @@ func (w *worker) sow(m *kafkalog.Message) error {
 		return storeFault(err)
 	}
 	if err := b.Commit(pebble.NoSync); err != nil {
+		return storeFault(err)
+	}
+	return nil
+}
+
+func (w *worker) sowTombstones(m *kafkalog.Message) error {
+	t, ok := readTombstones(m)
+	if !ok {
+		w.alarm("unreadable", "a seed in the topic of unique clicks is damaged: passed over", m.Offset)
+		return nil
+	}
+	if err := w.decider.SowTombstones(t); err != nil {
 		return storeFault(err)
 	}
 	return nil

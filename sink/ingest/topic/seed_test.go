@@ -42,6 +42,39 @@ func TestSeed(t *testing.T) {
 	}
 }
 
+func TestTombstonesSeed(t *testing.T) {
+	secret, entries := [store.SecretBytes]byte{1}, []byte(nil)
+	for i := range byte(3) {
+		entries = append(append(entries, store.TombstoneKey(7, 1, [store.HashBytes]byte{i})...), i)
+	}
+	r := TombstonesRecord(secret, entries)
+	m := &kafkalog.Message{Value: r.Value}
+	for _, h := range r.Headers {
+		m.Headers = append(m.Headers, kafkalog.Header{Key: []byte(h.Key), Value: h.Value})
+	}
+	if _, ok := ReadFirst(m); ok || !IsSeed(m) {
+		t.Error("not taken for a seed, or for a first")
+	}
+	got, ok := readTombstones(m)
+	if !ok || got.Secret != secret || len(got.Keys) != 3 || len(got.Values) != 3 || got.Values[2][0] != 2 {
+		t.Errorf("%v %+v", ok, got)
+	}
+	for _, cut := range [][]byte{m.Value[1:], m.Value[:20], append(m.Value, 1)} {
+		if _, ok := readTombstones(&kafkalog.Message{Value: cut}); ok {
+			t.Errorf("%d bytes are read", len(cut))
+		}
+	}
+}
+
+func FuzzReadTombstones(f *testing.F) {
+	f.Add(TombstonesRecord([store.SecretBytes]byte{1}, append(store.TombstoneKey(7, 1, [store.HashBytes]byte{3}), 3)).Value)
+	f.Fuzz(func(t *testing.T, value []byte) {
+		if got, ok := readTombstones(&kafkalog.Message{Value: value}); ok && store.SecretBytes+len(got.Keys)*store.TombstoneEntry != len(value) {
+			t.Errorf("%d keys of %d bytes", len(got.Keys), len(value))
+		}
+	})
+}
+
 func FuzzReadSeed(f *testing.F) {
 	f.Add(AppendSeedEntry(nil, store.NewUniqueKey(1, 2, 3, event.UniqueKey{}), store.Firsts{}), []byte("1=700"))
 	f.Add([]byte("u"), []byte("="))

@@ -6,6 +6,7 @@
 //	POST /hooks/replay     sends dead letters, what waits, or what was delivered again now
 //	POST /hooks/disable    ends attempts at an endpoint; what it would be told is kept
 //	POST /hooks/enable     begins them again
+//	POST /forget           removes a person from what is kept
 //
 // A fault is answered as {"error": "..."}. Nothing here asks who comes, like everything on that listener; what changes something wants a body of type
 // application/json, which no page in an operator's browser can send to another host unasked.
@@ -45,6 +46,7 @@ type Dispatcher interface {
 // API answers operators.
 type API struct {
 	Dispatcher Dispatcher // nil where this sink sends no webhooks
+	Forgetter  Forgetter  // likewise
 	Tenants    *configs.Tenants
 	Settings   configs.Dispatch
 	Logger     *slog.Logger
@@ -68,6 +70,7 @@ func (a *API) Register(handle func(pattern string, h http.Handler)) {
 	handle("/hooks/replay", a.route(http.MethodPost, a.replay))
 	handle("/hooks/disable", a.route(http.MethodPost, func(r *http.Request) (any, error) { return a.turn(r, true) }))
 	handle("/hooks/enable", a.route(http.MethodPost, func(r *http.Request) (any, error) { return a.turn(r, false) }))
+	handle("/forget", a.route(http.MethodPost, a.forget))
 	handle("/hooks/", a.route("", func(*http.Request) (any, error) {
 		return nil, &Fault{http.StatusNotFound, "there is no such path; there are /hooks, /hooks/attempts, /hooks/test, /hooks/replay, /hooks/disable and /hooks/enable"}
 	}))

@@ -13,12 +13,15 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+
+	"waypost/sink/internal/forget"
 )
 
 // Operator is what the commands work with.
 type Operator struct {
 	Admin string // the admin address of the sink's settings
 	Out   io.Writer
+	Local func(ForgetRequest) (*forget.Answer, error) // forgets in the store of a sink that is not running
 }
 
 // remote is what every command that asks a running sink has.
@@ -92,10 +95,12 @@ func Reach(address string) string {
 	return address
 }
 
+var errNoSink = errors.New("no sink answers")
+
 // unanswered says why there is no answer.
 func unanswered(address string, err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("hooks: no sink answers at %s (admin of the settings, or --admin): connection refused: is it running?", address)
+		return fmt.Errorf("hooks: %w at %s (admin of the settings, or --admin): connection refused: is it running?", errNoSink, address)
 	}
 	var inner *url.Error
 	if errors.As(err, &inner) {

@@ -38,7 +38,7 @@ var Table = []Metric{
 	{Name: "waypost_sink_events_read_total", Type: Counter, Help: "Events read, by source.", Labels: []string{"source"}},
 	{Name: "waypost_sink_events_undecodable_total", Type: Counter, Help: "Records that were read and are no event: passed over.", Labels: []string{"source"}},
 	{Name: "waypost_sink_events_repeated_total", Type: Counter, Help: "Records handed out again by a source and dropped by the position rule.", Labels: []string{"source"}},
-	{Name: "waypost_sink_decisions_total", Type: Counter, Help: "Decisions: first (of a person), first_machine (of any client, a machine), repeat.", Labels: []string{"decision"}},
+	{Name: "waypost_sink_decisions_total", Type: Counter, Help: "Decisions: first (of a person), first_machine (of any client, a machine), repeat, forgotten (a first of somebody who was forgotten since, told to nobody).", Labels: []string{"decision"}},
 	{Name: "waypost_sink_ineligible_total", Type: Counter, Help: "Events that cannot be unique, by reason.", Labels: []string{"reason"}},
 	{Name: "waypost_sink_lag_seconds", Type: Gauge, Help: "Age of the newest event read, while there is more to read; 0 at the end.", Labels: []string{"source"}},
 	{Name: "waypost_sink_batch_records", Type: Histogram, Help: "Records decided and committed together.", Buckets: batchBuckets},
@@ -78,6 +78,7 @@ var Table = []Metric{
 	{Name: "waypost_sink_kafka_produce_retries_total", Type: Counter, Help: "Produces that failed and were repeated, by reason.", Labels: []string{"reason"}},
 	{Name: "waypost_sink_kafka_webhook_seconds", Type: Histogram, Help: "Time from a first's record in the topic of unique clicks to the webhook that was accepted.", Buckets: webhookBuckets},
 	{Name: "waypost_sink_kafka_held_total", Type: Counter, Help: "Deliveries put off without an attempt: no room for them, an open breaker, or no such endpoint."},
+	{Name: "waypost_sink_kafka_forgotten_total", Type: Counter, Help: "Deliveries dropped, and firsts of which none was made, because their person was forgotten."},
 	{Name: "waypost_sink_kafka_position_errors_total", Type: Counter, Help: "Commits of the webhooks' positions that failed; tried again."},
 	{Name: "waypost_sink_kafka_webhooks", Type: Gauge, Help: "Webhooks made through the API that this sink knows: the same on every sink."},
 	{Name: "waypost_sink_live_readers", Type: Gauge, Help: "Who reads the stream of events now."},
@@ -121,7 +122,7 @@ type Set struct {
 	Rebuilds, KafkaAlarms, ProduceRetries *prometheus.CounterVec
 	ProduceSeconds                        prometheus.Histogram
 	WebhookSeconds                        prometheus.Histogram
-	Held, PositionErrors                  prometheus.Counter
+	Held, PositionErrors, Forgotten       prometheus.Counter
 }
 
 // New registers the table on r. A metric registered twice is a mistake in the program.
@@ -181,6 +182,7 @@ func New(r prometheus.Registerer) *Set {
 		LiveRefused:    b.counters("waypost_sink_live_refused_total").WithLabelValues(),
 		LiveGaps:       b.counters("waypost_sink_live_gaps_total").WithLabelValues(),
 		Held:           b.counters("waypost_sink_kafka_held_total").WithLabelValues(),
+		Forgotten:      b.counters("waypost_sink_kafka_forgotten_total").WithLabelValues(),
 		PositionErrors: b.counters("waypost_sink_kafka_position_errors_total").WithLabelValues(),
 	}
 	for _, alarm := range Alarms {
@@ -189,7 +191,7 @@ func New(r prometheus.Registerer) *Set {
 	for _, kind := range outbound.Kinds() {
 		s.Refused.WithLabelValues(string(kind))
 	}
-	for _, decision := range []string{"first", "first_machine", "repeat"} {
+	for _, decision := range []string{"first", "first_machine", "repeat", "forgotten"} {
 		s.Decisions.WithLabelValues(decision) // there from the start, so that a rate sees the first one
 	}
 	return s

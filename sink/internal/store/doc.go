@@ -25,10 +25,14 @@
 //	kept         'b' segment u32, tenant u32, oldest u64, newest u64, run u64, sequence u64 -> a block of events that were told (package uniques)
 //	index        'i' the same                                -> who they are, by time (package uniques)
 //	segment      's' segment u32                             -> u8 (1), began, oldest, newest, count, bytes, each u64 (package uniques)
+//	tombstone    't' day u16, tenant u32, 'u', keyed hash (16 bytes) -> u8: which firsts a unique key of somebody had who was forgotten
+//	forgotten    't' day u16, tenant u32, 'p', keyed hash (16 bytes) -> until u64, u8: whether all of it is gone
 //	webhook      'w' tenant u32, number u32                  -> u8 (1), JSON: a webhook in Postmark's form, with its password (package api)
 //	last webhook 'l'                                         -> u32, the highest number that a webhook ever had
 //
-// due, given up, ended, and the times of blocks and segments are microseconds since 1970. With Kafka there is one store a partition, with unique, floor and topic keys only.
+// Keyed hashes are made with the 32 random bytes in the file forget.key beside Pebble's own (mode 0600), which the first of them makes.
+//
+// due, given up, ended, until, and the times of blocks and segments are microseconds since 1970. With Kafka there is one store a partition, with unique, floor and topic keys only.
 //
 // # Who writes
 //
@@ -40,4 +44,6 @@
 // A third one takes the oldest attempts away, in ranges and without a sync: the log of attempts is in the order of time for that, and is searched by
 // endpoint or delivery by reading it. Rejected: an index for each, which would double or treble the writes of every attempt for a search that is seldom.
 // A fourth one takes segments of kept events away, whole and without a sync, and never one that ingest's batch touches.
+//
+// Who is forgotten (package forget) is so by the same hands: unique keys, tombstones and kept events change between two batches of ingest, due deliveries among dispatch's marks.
 package store

@@ -11,21 +11,22 @@ import (
 
 // The first bytes of keys.
 const (
-	attemptSpace  = 'a'
-	deadSpace     = 'x'
-	disabledSpace = 'e'
-	dueSpace      = 'd'
-	floorSpace    = 'f'
-	healthSpace   = 'h'
-	indexSpace    = 'i'
-	keptSpace     = 'b'
-	lastSpace     = 'l'
-	topicSpace    = 'k'
-	positionSpace = 'p'
-	segmentSpace  = 's'
-	uniqueSpace   = 'u'
-	versionSpace  = 'v'
-	webhookSpace  = 'w'
+	attemptSpace   = 'a'
+	deadSpace      = 'x'
+	disabledSpace  = 'e'
+	dueSpace       = 'd'
+	floorSpace     = 'f'
+	healthSpace    = 'h'
+	indexSpace     = 'i'
+	keptSpace      = 'b'
+	lastSpace      = 'l'
+	topicSpace     = 'k'
+	positionSpace  = 'p'
+	segmentSpace   = 's'
+	tombstoneSpace = 't'
+	uniqueSpace    = 'u'
+	versionSpace   = 'v'
+	webhookSpace   = 'w'
 )
 
 // ErrKey says that bytes are no key or value of the kind asked for.
@@ -256,7 +257,10 @@ const (
 	Webhooks  Space = webhookSpace
 	Disableds Space = disabledSpace
 	Kept      Space = keptSpace
+	Indexes   Space = indexSpace
 	Segments  Space = segmentSpace
+
+	Tombstones Space = tombstoneSpace
 )
 
 // Range is the range of the keys of a space.

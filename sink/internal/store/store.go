@@ -58,7 +58,10 @@ type Options struct {
 // Store is an open store. Reads and batches of any goroutine are safe.
 type Store struct {
 	*pebble.DB
-	lock *pebble.Lock
+	lock   *pebble.Lock
+	dir    string
+	files  *recycling
+	onDisk bool // files are the operating system's
 }
 
 // Open opens the store in dir and takes its lock; the directory is made when only it is missing, not its parents.
@@ -81,7 +84,8 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
 	}
-	options := pebbleOptions(files, o)
+	recycled := &recycling{FS: files}
+	options := pebbleOptions(recycled, o)
 	options.Lock = lock
 	db, err := pebble.Open(dir, options)
 	if err != nil {
@@ -91,7 +95,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("store %s: %w", dir, err)
 	}
-	s := &Store{DB: db, lock: lock}
+	s := &Store{DB: db, lock: lock, dir: dir, files: recycled, onDisk: o.FS == nil}
 	if err := s.checkVersion(o.ReadOnly); err != nil {
 		_ = s.Close()
 		return nil, err

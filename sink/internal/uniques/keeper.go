@@ -60,6 +60,8 @@ type Keeper struct {
 	next     uint32          // the number of the next one
 	touched  uint32          // the lowest one that a batch under way writes to; 0: none. It does not leave: the batch would put a part of it back
 	views    sync.WaitGroup
+	reading  sync.RWMutex // read by views; see Forget
+	leaving  sync.Mutex   // held while segments leave, before mu
 	ended    bool
 	ending   chan struct{} // closed with ended
 
@@ -305,6 +307,8 @@ func (k *Keeper) run(ctx context.Context) {
 
 // prune removes segments that are too old, and the oldest of those that are too much.
 func (k *Keeper) prune() error {
+	k.leaving.Lock()
+	defer k.leaving.Unlock()
 	gone, dropped := k.take()
 	if len(gone) > 0 {
 		b := k.o.Store.NewBatch()

@@ -38,12 +38,15 @@ type View struct {
 
 // View opens one. ErrOff: nothing is kept; ErrEnded: the sink is ending.
 func (k *Keeper) View() (*View, error) {
+	k.reading.RLock()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.ended {
+		k.reading.RUnlock()
 		return nil, ErrEnded
 	}
 	if k.limit == 0 {
+		k.reading.RUnlock()
 		return nil, ErrOff
 	}
 	k.views.Add(1)
@@ -53,6 +56,7 @@ func (k *Keeper) View() (*View, error) {
 // Close ends it.
 func (v *View) Close() {
 	_ = v.Snapshot.Close()
+	v.k.reading.RUnlock()
 	v.k.views.Done()
 }
 

@@ -1,0 +1,314 @@
+package dispatch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"waypost/edge/event"
+	"waypost/sink/dispatch/operator"
+	"waypost/sink/internal/store"
+)
+
+// Forgetting takes deliveries and letters of one person away. While it is open the person's attempts that end leave nothing behind: no further attempt, no letter, no entry of the log.
+type Forgetting struct {
+	d    *Dispatcher
+	fits func(created uint64, document []byte) bool
+}
+
+// removal is what Forgetting wants of the marks. They write every end of an attempt, in one goroutine, so between two of their batches nothing of a delivery changes but that its attempt begins or ends.
+type removal struct {
+	begin, end *Forgetting // from now on, until now
+	keys       [][]byte    // of deliveries that are to go
+	done       chan error
+}
+
+// Forget begins to forget: fits says, of when a delivery became due first (the sink's clock, microseconds since 1970) and its document, whether it is of the person. It must be closed; until then no replay begins.
+func (d *Dispatcher) Forget(ctx context.Context, fits func(created uint64, document []byte) bool) (*Forgetting, error) {
+	d.replaying.Lock()
+	f := &Forgetting{d, fits}
+	if err := d.remove(ctx, &removal{begin: f}); err != nil {
+		d.replaying.Unlock()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Close ends it. Attempts that are still under way leave nothing behind all the same.
+func (f *Forgetting) Close(ctx context.Context) error {
+	defer f.d.replaying.Unlock()
+	return f.d.remove(ctx, &removal{end: f})
+}
+
+// remove hands a removal to the marks and waits for it. A dispatcher that delivers nothing has none.
+func (d *Dispatcher) remove(ctx context.Context, r *removal) error {
+	r.done = make(chan error, 1)
+	d.changing.Lock()
+	if d.ended {
+		d.changing.Unlock()
+		return ErrEnded
+	}
+	if !d.started {
+		defer d.changing.Unlock()
+		d.removeNow(r)
+		return <-r.done
+	}
+	var err error
+	select {
+	case d.marks <- mark{removal: r}:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	d.changing.Unlock()
+	if err != nil {
+		return err
+	}
+	return <-r.done // it is not broken off: the caller would not know what is gone
+}
+
+// Each visits what the store has of the person: deliveries and dead letters. The document is valid until visit returns.
+func (f *Forgetting) Each(ctx context.Context, visit func(document []byte)) error {
+	for _, space := range [...]store.Space{store.Dues, store.Deads} {
+		err := f.each(ctx, space, func(_, document []byte) { visit(document) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Forgetting) each(ctx context.Context, space store.Space, visit func(key, document []byte)) error {
+	start, end := space.Range()
+	iter, err := f.d.store.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
+	if err != nil {
+		return err
+	}
+	defer iter.Close()
+	for ok := iter.First(); ok; ok = iter.Next() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		value, err := iter.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		var delivery Delivery
+		if space == store.Deads {
+			letter, err := ParseDeadLetter(value)
+			if err != nil {
+				continue // it names nobody that could be read
+			}
+			delivery = letter.Delivery
+		} else if delivery, err = ParseDelivery(value); err != nil {
+			continue
+		}
+		if f.fits(delivery.Created, delivery.Document) {
+			visit(iter.Key(), delivery.Document)
+		}
+	}
+	return iter.Error()
+}
+
+// removedAtOnce is how many deliveries, letters or entries of the log go in one step.
+const removedAtOnce = 500
+
+// Deliveries takes away what is due to whichever endpoint, disabled and unknown ones too, durably. An attempt that is under way ends; it is the last one. It gives the keys that are gone.
+func (f *Forgetting) Deliveries(ctx context.Context) (gone [][]byte, err error) {
+	err = f.each(ctx, store.Dues, func(key, _ []byte) { gone = append(gone, bytes.Clone(key)) })
+	if err != nil {
+		return nil, err
+	}
+	for rest := gone; len(rest) > 0; {
+		n := min(len(rest), removedAtOnce)
+		if err := f.d.remove(ctx, &removal{keys: rest[:n]}); err != nil {
+			return nil, err
+		}
+		rest = rest[n:]
+	}
+	return gone, nil
+}
+
+// Letters takes dead letters away, durably. It gives their keys.
+func (f *Forgetting) Letters(ctx context.Context) (gone [][]byte, err error) {
+	d := f.d
+	d.letters.Lock()
+	defer d.letters.Unlock()
+	if err := f.each(ctx, store.Deads, func(key, _ []byte) { gone = append(gone, bytes.Clone(key)) }); err != nil {
+		return nil, err
+	}
+	if err := d.store.DeleteAll(gone); err != nil {
+		return nil, err
+	}
+	d.dead -= int64(len(gone))
+	d.metrics.Deads.Set(float64(d.dead))
+	return gone, nil
+}
+
+// Attempts takes the entries of the log away that are about one of these events, durably. It gives their keys.
+func (f *Forgetting) Attempts(ctx context.Context, tenant uint32, of map[event.ID]bool) (gone [][]byte, err error) {
+	return f.d.attempts.forget(ctx, tenant, of)
+}
+
+// removeNow does what a removal wants; no mark is under way.
+func (d *Dispatcher) removeNow(r *removal) {
+	switch {
+	case r.begin != nil:
+		d.forgetting = append(d.forgetting, r.begin)
+	case r.end != nil:
+		for i, f := range d.forgetting {
+			if f == r.end {
+				d.forgetting = append(d.forgetting[:i], d.forgetting[i+1:]...)
+				break
+			}
+		}
+	}
+	r.done <- d.removeKeys(r)
+}
+
+// left is a delivery that goes.
+type left struct {
+	endpoint *endpoint // nil: of none that is known
+	place    place
+	under    bool // its attempt is under way
+}
+
+func (d *Dispatcher) removeKeys(r *removal) error {
+	if len(r.keys) == 0 {
+		return nil
+	}
+	b := d.store.NewBatch()
+	defer b.Close()
+	var all []left
+	for _, key := range r.keys {
+		there, err := d.has(key)
+		if err != nil {
+			return err
+		}
+		if !there { // it ended since
+			continue
+		}
+		tenant, endpoint, due, id, err := store.ParseDue(key)
+		if err != nil {
+			return fmt.Errorf("due %x: %w", key, err)
+		}
+		l := left{endpoint: d.endpoints.Load().Find(tenant, endpoint), place: place{due, id}}
+		if l.endpoint != nil {
+			l.under = l.endpoint.withhold(l.place)
+		}
+		if l.under || l.endpoint == nil { // of one that was removed an attempt may be under way too
+			d.dropped[delivery{owner{tenant, endpoint}, id}]++
+		}
+		if err := b.Delete(key, nil); err != nil {
+			return err
+		}
+		all = append(all, l)
+	}
+	if err := b.Commit(pebble.Sync); err != nil {
+		return err
+	}
+	for _, l := range all {
+		switch {
+		case l.endpoint == nil:
+			d.metrics.Orphaned.Dec()
+		case !l.under: // else its mark does that
+			l.endpoint.finished(l.place)
+			l.endpoint.addPending(-1)
+		}
+	}
+	return nil
+}
+
+// withhold takes a delivery of the store out of the queue, or keeps it from coming into memory, until finished; true: its attempt is under way, or its mark.
+func (e *endpoint) withhold(p place) (under bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, it := range e.queue {
+		if it.place == p {
+			e.queue = append(e.queue[:i], e.queue[i+1:]...)
+			return false
+		}
+	}
+	if _, held := e.held[p]; held {
+		return true
+	}
+	e.held[p] = 0 // a refill may read a view of the store that still has it
+	e.d.inMemory.Add(1)
+	return false
+}
+
+// forget says whether a mark is of a delivery that is to leave nothing behind, and if so changes it to that.
+func (d *Dispatcher) forget(m *mark) {
+	if m.item == nil {
+		return
+	}
+	name := delivery{owner{m.endpoint.Tenant.Number, m.endpoint.Config.ID}, m.item.place.id}
+	if n := d.dropped[name]; n > 0 {
+		m.forgotten = true
+		if d.dropped[name] = n - 1; n == 1 {
+			delete(d.dropped, name)
+		}
+	}
+	for _, f := range d.forgetting {
+		m.forgotten = m.forgotten || m.endpoint.Tenant.Number != operator.Tenant && f.fits(m.item.delivery.Created, m.item.delivery.Document)
+	}
+	if m.forgotten {
+		m.again, m.dead = 0, nil
+	}
+}
+
+// forget removes entries of the log.
+func (r *retention) forget(ctx context.Context, tenant uint32, of map[event.ID]bool) (gone [][]byte, err error) {
+	iter, err := r.view()
+	if err != nil {
+		return nil, err
+	}
+	defer iter.Close()
+	for ok := iter.First(); ok; ok = iter.Next() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		key, err := store.ParseAttempt(iter.Key())
+		if err == nil && key.Tenant == tenant && of[key.ID] {
+			gone = append(gone, bytes.Clone(iter.Key()))
+		}
+	}
+	if err := iter.Error(); err != nil {
+		return nil, err
+	}
+	for rest := gone; len(rest) > 0; {
+		n := min(len(rest), removedAtOnce)
+		if err := r.remove(rest[:n]); err != nil {
+			return nil, err
+		}
+		rest = rest[n:]
+	}
+	return gone, nil
+}
+
+// remove takes entries away that are still there.
+func (r *retention) remove(keys [][]byte) error {
+	r.taking.Lock()
+	defer r.taking.Unlock()
+	var length int64
+	for _, key := range keys {
+		value, closer, err := r.store.Get(key)
+		if errors.Is(err, pebble.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		length += int64(len(key) + len(value))
+		if err := closer.Close(); err != nil {
+			return err
+		}
+	}
+	if err := r.store.DeleteAll(keys); err != nil {
+		return err
+	}
+	r.bytes.Add(-length)
+	return nil
+}

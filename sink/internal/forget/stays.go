@@ -1,0 +1,93 @@
+package forget
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"waypost/edge/event"
+	"waypost/edge/journal"
+	"waypost/sink/internal/store"
+)
+
+// found is what a journal has of the person.
+type found struct {
+	dir    string
+	events int
+	newest time.Time
+}
+
+// journal reads a journal from its beginning, behind what was consumed too, up to what it has now.
+func (w *work) journal(dir string) error {
+	r, err := journal.NewReader(journal.ReaderOptions{Dir: dir})
+	if err != nil {
+		return fmt.Errorf("journal %s: %w", dir, err)
+	}
+	defer r.Close()
+	f := found{dir: dir}
+	for {
+		record, err := r.Next()
+		if errors.Is(err, journal.ErrWait) {
+			break
+		}
+		if err == nil {
+			err = w.ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("journal %s: %w", dir, err)
+		}
+		_, document, err := event.SplitRecord(record.Payload)
+		if err != nil {
+			continue // no event: the sink counts such
+		}
+		w.is(document, func(e *event.Event) {
+			f.events++
+			if e.Time.After(f.newest) {
+				f.newest = e.Time
+			}
+			if !e.Time.After(w.until) {
+				w.note(e)
+			}
+		})
+	}
+	w.journals = append(w.journals, f)
+	return nil
+}
+
+const dayText = "2006-01-02"
+
+// slack is for how many days keys outlive a tenant's retention.
+const slack = 8
+
+// stays says what is not removed.
+func (w *work) stays() (all []Stay) {
+	for _, f := range w.journals {
+		if f.events > 0 {
+			all = append(all, Stay{
+				Where: "journal " + f.dir, What: fmt.Sprintf("%s, the last of %s", count(f.events, "event"), f.newest.UTC().Format(time.RFC3339)),
+				Until: "the edge drops its segment: within twice journal.keep_age of edge.yaml (14 days as shipped)",
+			})
+		}
+	}
+	retention := w.request.Tenant.RetentionDays
+	if w.buried > 0 {
+		all = append(all, Stay{
+			Where: "store", What: fmt.Sprintf("tombstones of %s, so that none of it is a first again", count(w.buried, "unique key")),
+			Until: "retention is over: " + store.DayStart(int(w.latest)+retention+slack).Format(dayText),
+		})
+	}
+	if since := w.Uniques.Since(); w.until.AddDate(0, 0, -retention-slack).Before(since) {
+		all = append(all, Stay{
+			Where: "store", What: "hashes of what was told before " + since.Format(dayText) + ", if there is any: those events are kept nowhere, so nobody can see whose they are",
+			Until: "retention is over: " + since.AddDate(0, 0, retention+slack).Format(dayText),
+		})
+	}
+	return append(all, Stay{Where: "receivers of webhooks", What: "what was delivered to them", Until: "they delete it"})
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
