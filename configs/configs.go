@@ -10,11 +10,12 @@ import (
 
 // Edge is edge.yaml.
 type Edge struct {
-	Listen         string         `yaml:"listen"`  // host:port of the redirects
-	Admin          string         `yaml:"admin"`   // host:port of metrics, health, pprof
-	Keys           string         `yaml:"keys"`    // the key file that mint also uses
-	Tenants        string         `yaml:"tenants"` // tenants.yaml
-	Blocks         string         `yaml:"blocks"`  // the file of links that are not followed any more
+	Listen         string         `yaml:"listen"`   // host:port of the redirects
+	Admin          string         `yaml:"admin"`    // host:port of metrics, health, pprof
+	Keys           string         `yaml:"keys"`     // the key file that mint also uses
+	Tenants        string         `yaml:"tenants"`  // tenants.yaml
+	Blocks         string         `yaml:"blocks"`   // the file of links that are not followed any more
+	Machines       string         `yaml:"machines"` // the file of rules about scanners and proxies; empty: the list that comes with the program
 	ReloadOnChange bool           `yaml:"reload_on_change"`
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`             // whose X-Forwarded-For and Forwarded are believed
 	ProxyProtocol  bool           `yaml:"proxy_protocol"`              // whether trusted proxies speak it

@@ -10,6 +10,7 @@ func DefaultEdge() Edge {
 		Keys:           "link.keys",
 		Tenants:        "tenants.yaml",
 		Blocks:         "blocks",
+		Machines:       "",
 		ReloadOnChange: false,
 		TrustedProxies: nil,
 		ProxyProtocol:  false,

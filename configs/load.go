@@ -1,6 +1,6 @@
 package configs
 
-// LoadEdge reads edge.yaml and the tenants it names: every fault of both at once. env is os.Environ's form.
+// LoadEdge reads edge.yaml and the tenants it names: every fault of both, and of the file of machines, at once. env is os.Environ's form.
 // What could be read is returned beside faults too.
 func LoadEdge(path string, env []string) (*Edge, *Tenants, Faults) {
 	cfg := DefaultEdge()
@@ -39,7 +39,7 @@ func (*Mint) name() string { return "mint" }
 func (*Sink) name() string { return "sink" }
 
 func (e *Edge) paths() []*string {
-	return append(e.Kafka.paths(), &e.Keys, &e.Tenants, &e.Blocks, &e.Journal.Dir)
+	return append(e.Kafka.paths(), &e.Keys, &e.Tenants, &e.Blocks, &e.Machines, &e.Journal.Dir)
 }
 func (m *Mint) paths() []*string { return []*string{&m.Keys, &m.Tenants} }
 func (s *Sink) paths() []*string {
@@ -86,9 +86,14 @@ func load(cfg program, path string, env []string, checks ...TenantCheck) loaded 
 	if s, ok := cfg.(*Sink); ok {
 		s.adviseTenants(tr, tenants)
 	}
+	faults := append(r.faults.sorted(), tr.faults.sorted()...)
+	if e, ok := cfg.(*Edge); ok {
+		_, found := LoadMachines(e.Machines, env)
+		faults = append(faults, found...)
+	}
 	return loaded{
 		tenants:  tenants,
-		faults:   append(r.faults.sorted(), tr.faults.sorted()...),
+		faults:   faults,
 		warnings: append(r.warnings.sorted(), tr.warnings.sorted()...),
 	}
 }

@@ -20,6 +20,7 @@ func (e *Edge) group() group {
 			{"keys", path(&e.Keys)},
 			{"tenants", path(&e.Tenants)},
 			{"blocks", path(&e.Blocks)},
+			{"machines", optional(path(&e.Machines))},
 			{"reload_on_change", boolean(&e.ReloadOnChange)},
 			{"trusted_proxies", list[netip.Prefix]{&e.TrustedProxies, prefix, "networks", 1000}},
 			{"proxy_protocol", boolean(&e.ProxyProtocol)},

@@ -194,7 +194,7 @@ func (tenantList) allowed() string { return "a list of tenants" }
 
 // check finds what two tenants must not share.
 func (t *tenantsFile) check(r *reader, _ string) {
-	claims := claims{r: r, owners: map[string]string{}}
+	claims := claims{r: r, owners: map[string]string{}, of: "tenant"}
 	for i, tenant := range t.list {
 		key := fmt.Sprintf("tenants[%d]", i)
 		if tenant.Number != 0 {
@@ -222,6 +222,7 @@ func (t *tenantsFile) check(r *reader, _ string) {
 type claims struct {
 	r      *reader
 	owners map[string]string
+	of     string // what the owners are
 }
 
 func (c claims) claim(kind, value, key string) {
@@ -233,7 +234,7 @@ func (c claims) claim(kind, value, key string) {
 		c.owners[kind+" "+value] = key
 		return
 	}
-	c.r.late(key, value, fmt.Sprintf("must be of one tenant only, and %s on line %d has it", owner, c.r.places[owner].line))
+	c.r.late(key, value, fmt.Sprintf("must be of one %s only, and %s on line %d has it", c.of, owner, c.r.places[owner].line))
 }
 
 func (r *reader) wrote(key string) bool {

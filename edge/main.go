@@ -2,6 +2,7 @@
 //
 //	edge [serve] [--replace]   answer links (the default); with --replace in the place of the edge that runs on the same journal
 //	edge blocks add WHAT       follow no link of a tenant, mailing, prospect, host or key, or one link; also remove, list
+//	edge machines test AGENT   how a visit by a user agent is labelled; also print: the list that comes with the program
 //	edge journal cat DIR       the events of a journal, one JSON line each
 //	edge journal tail DIR      the last events, and new ones as they come
 //	edge journal verify DIR    read every record, say which is damaged
@@ -14,7 +15,7 @@
 //
 // Signals: SIGTERM and SIGINT stop taking connections, answer what is under way, close the journal, ship it and end; a second one, or drain_timeout,
 // ends at once: what is in the journal stays there.
-// SIGHUP takes up tenants, keys and blocks anew.
+// SIGHUP takes up tenants, keys, blocks and machines anew.
 //
 // Exit codes: 0 fine; 1 could not run, or the journal is damaged; 2 faults in the settings, or wrong usage.
 package main
@@ -35,9 +36,10 @@ func main() {
 type commandLine struct {
 	configs.Flags
 
-	Serve   serveCommand   `cmd:"" default:"withargs" help:"Answer links (the default)."`
-	Blocks  blocksCommand  `cmd:"" help:"Say which links are not followed any more."`
-	Journal journalCommand `cmd:"" help:"Look into a journal's directory."`
+	Serve    serveCommand    `cmd:"" default:"withargs" help:"Answer links (the default)."`
+	Blocks   blocksCommand   `cmd:"" help:"Say which links are not followed any more."`
+	Machines machinesCommand `cmd:"" help:"Try the rules that tell visits of programs from those of people."`
+	Journal  journalCommand  `cmd:"" help:"Look into a journal's directory."`
 }
 
 // program is what every command runs in.

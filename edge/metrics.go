@@ -18,6 +18,8 @@ var definitions = []struct {
 }{
 	{"waypost_edge_requests_total", "counter", "Requests answered, by outcome.", []string{"outcome"}},
 	{"waypost_edge_tenant_links_total", "counter", "Links of a tenant that were followed or blocked.", []string{"tenant", "outcome"}},
+	{"waypost_edge_labels_total", "counter", "Events by label.", []string{"label"}},
+	{"waypost_edge_machines", "gauge", "Rules in the file of machines.", nil},
 	{"waypost_edge_refusals_total", "counter", "Links that did not open, by reason.", []string{"reason"}},
 	{"waypost_edge_blocked_total", "counter", "Links that were not followed because they are blocked, by what blocks them.", []string{"by"}},
 	{"waypost_edge_blocks", "gauge", "Entries in the file of blocks.", nil},
@@ -93,6 +95,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(links, prometheus.CounterValue, float64(t.Opens), name, "opened")
 		out <- prometheus.MustNewConstMetric(links, prometheus.CounterValue, float64(t.Blocked), name, "blocked")
 	}
+	byLabel(out, "waypost_edge_labels_total", prometheus.CounterValue, counts.Labels)
+	gauge(out, "waypost_edge_machines", float64(counts.Machines))
 	byLabel(out, "waypost_edge_refusals_total", prometheus.CounterValue, counts.Refusals)
 	byLabel(out, "waypost_edge_blocked_total", prometheus.CounterValue, counts.Blocked)
 	gauge(out, "waypost_edge_blocks", float64(counts.Blocks))

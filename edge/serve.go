@@ -53,7 +53,7 @@ func (c *serveCommand) Run(p *program) error {
 		return err
 	}
 	edge, err := server.New(server.Options{
-		Keys: reload.rules.keys, Tenants: reload.rules.tenants, Blocks: reload.rules.blocks, Journal: writer,
+		Keys: reload.rules.keys, Tenants: reload.rules.tenants, Blocks: reload.rules.blocks, Machines: reload.rules.machines, Journal: writer,
 		TrustedProxies: settings.TrustedProxies, ProxyProtocol: settings.ProxyProtocol, CacheBytes: settings.CacheBytes,
 		MaxConnections: settings.MaxConnections, MaxPerAddress: settings.MaxPerAddress, Log: log,
 	})

@@ -224,18 +224,18 @@ func keyRepeats(dst []byte, keys [][2]int) bool {
 	return false
 }
 
-// labelNames are the names in data.labels, in the order of the bits.
-var labelNames = [...]string{"head", "prefetch", "machine", "repaired"}
+// LabelNames are the names in data.labels, in the order of the bits of Labels.
+var LabelNames = [...]string{"head", "prefetch", "machine", "repaired", "proxy"}
 
 func appendLabels(dst []byte, labels Labels) []byte {
 	if labels&allLabels == 0 {
 		return dst
 	}
 	dst = append(dst, `,"labels":[`...)
-	for i := range labelNames {
+	for i := range LabelNames {
 		if labels&(1<<i) != 0 {
 			dst = append(dst, '"')
-			dst = append(dst, labelNames[i]...)
+			dst = append(dst, LabelNames[i]...)
 			dst = append(dst, '"', ',')
 		}
 	}

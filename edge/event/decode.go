@@ -83,8 +83,8 @@ var knownNames = func() map[string]string {
 }()
 
 func parseLabel(name []byte) Labels {
-	for i := range labelNames {
-		if labelNames[i] == string(name) {
+	for i := range LabelNames {
+		if LabelNames[i] == string(name) {
 			return 1 << i
 		}
 	}

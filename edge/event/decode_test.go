@@ -152,7 +152,7 @@ func expected(e *Event) Event {
 	x.Address = text("address", e.Address, 64, latin)
 	x.Referrer = text("referrer", e.Referrer, 2048, percent)
 	x.Language = text("language", e.Language, 1024, latin)
-	x.Labels &= Head | Prefetch | Machine | Repaired
+	x.Labels &= Head | Prefetch | Machine | Repaired | Proxy
 	x.Metadata = nil
 	seen := map[string]bool{}
 	for _, pair := range e.Metadata {

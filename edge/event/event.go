@@ -24,8 +24,9 @@ type Labels uint8
 const (
 	Head     Labels = 1 << iota // a HEAD request: never a click
 	Prefetch                    // announced by Sec-Purpose, Purpose, X-Moz or X-Purpose: never a click
-	Machine                     // a scanner or an image proxy: a click of any client, not of a person
+	Machine                     // a scanner, a crawler or a prefetching proxy: a click of any client, not of a person
 	Repaired                    // the link had been changed on its way, and opened once that was undone: a click like any other
+	Proxy                       // fetched in a person's place, when they looked: a person's like any other
 
 	allLabels = 1<<iota - 1
 )

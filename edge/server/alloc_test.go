@@ -13,7 +13,7 @@ import (
 
 // A redirect allocates nothing, whichever way its link comes, with everything in the event that it can hold; a refusal neither.
 func TestAllocations(t *testing.T) {
-	r := newRig(t, func(_ *Options, j *journal.Options) { j.SegmentBytes = 16 << 20 })
+	r := newRig(t, func(o *Options, j *journal.Options) { o.Machines, j.SegmentBytes = testMachines(), 16<<20 })
 	headers := [][2]string{{"User-Agent", "Mozilla/5.0 (X11; Linux x86_64)"}, {"Referer", "https://mail.example.com/"}, {"Accept-Language", "en"},
 		{"X-Forwarded-For", "203.0.113.9, 10.1.1.1"}, {"Sec-Purpose", "prefetch"}}
 	full := demoLink()
@@ -33,7 +33,7 @@ func TestAllocations(t *testing.T) {
 	mended := request{uri: "/" + r.token(full)[:30] + "=%0D%0A" + r.token(full)[30:], headers: headers}.context()
 
 	blocking := newRig(t, nil)
-	blocking.Reload(blocking.keys, demoTenants(), blocked(t, demoTenants(), "mailing demo 1\nprospect demo 1\nkey 1\nhost bit.ly\nlink "+strings.Repeat("A", 40)))
+	blocking.Reload(blocking.keys, demoTenants(), blocked(t, demoTenants(), "mailing demo 1\nprospect demo 1\nkey 1\nhost bit.ly\nlink "+strings.Repeat("A", 40)), nil)
 	withheld := request{uri: "/" + blocking.token(full), headers: headers}.context()
 	blocking.Handle(withheld)
 

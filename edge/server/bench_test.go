@@ -9,6 +9,8 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
 
+	"waypost/configs"
+	"waypost/edge/internal/machines"
 	"waypost/edge/journal"
 	"waypost/mint/link"
 )
@@ -19,6 +21,11 @@ var browser = [][2]string{{"User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleW
 // benchRig has a journal that wraps within its budget: nobody reads it.
 func benchRig(b *testing.B, cacheBytes int64) *rig {
 	return newRig(b, func(o *Options, j *journal.Options) {
+		known, faults := configs.LoadMachines("", nil)
+		if err := faults.Err(); err != nil {
+			b.Fatal(err)
+		}
+		o.Machines = machines.New(known.Rules)
 		o.CacheBytes, j.SegmentBytes, j.Budget, j.KeepBytes = cacheBytes, 64<<20, 1<<30, 1
 	})
 }

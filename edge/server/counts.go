@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"waypost/edge/event"
 	"waypost/edge/internal/blocks"
 	"waypost/edge/internal/repair"
 	"waypost/edge/journal"
@@ -137,6 +138,7 @@ type counts struct {
 	blocked     [blocks.Kinds]counter
 	changed     [repair.Classes]counter
 	lost        [losses]counter
+	labels      [len(event.LabelNames)]counter
 	crowded     counter // connections closed because their client had too many
 	cacheHits   counter
 	cacheMisses counter
@@ -146,6 +148,13 @@ type counts struct {
 
 func (c *counts) request(o outcome) { c.requests[o].add(1) }
 
+// label counts each label of an event.
+func (c *counts) label(labels event.Labels) {
+	for ; labels != 0; labels &= labels - 1 {
+		c.labels[bits.TrailingZeros8(uint8(labels))].add(1)
+	}
+}
+
 // Counts is a copy of the counters, for metrics.
 type Counts struct {
 	Requests  map[string]uint64 // by outcome
@@ -154,6 +163,8 @@ type Counts struct {
 	Blocked   map[string]uint64 // by what blocks the link
 	Blocks    int               // entries in the file of blocks
 	Lost      map[string]uint64 // by reason
+	Labels    map[string]uint64 // events, by label
+	Machines  int               // rules in the file of machines
 	CacheHits uint64
 	// CacheMisses are links that opened and were not in the cache.
 	CacheMisses uint64
@@ -180,6 +191,8 @@ func (s *Server) Counts() Counts {
 		Blocked:     named(blocks.Names[1:], s.counts.blocked[1:]),
 		Blocks:      s.rules.Load().blocks.Len(),
 		Lost:        named(lossNames[:], s.counts.lost[:]),
+		Labels:      named(event.LabelNames[:], s.counts.labels[:]),
+		Machines:    s.rules.Load().machines.Len(),
 		CacheHits:   s.counts.cacheHits.n.Load(),
 		CacheMisses: s.counts.cacheMisses.n.Load(),
 		Connections: s.http.GetCurrentConcurrency(),

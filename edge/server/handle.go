@@ -102,12 +102,7 @@ func (s *Server) follow(ctx *fasthttp.RequestCtx, v *visit, t target, labels eve
 			return
 		}
 	}
-	v.describe(s, ctx, o, owner, labels)
-	if s.answerFirst {
-		s.appendLater(v)
-	} else {
-		s.append(v)
-	}
+	s.record(ctx, v, r, o, owner, labels)
 	redirect(ctx, o.link.Destination)
 	s.counts.request(outcomeRedirect)
 	owner.counts.redirects.add(1)
@@ -133,6 +128,17 @@ func (s *Server) open(v *visit, keys *link.Keyring, token []byte) (*opened, erro
 		s.cache.keep(hash, token, keys)
 	}
 	return &v.opened, nil
+}
+
+// record writes to the journal what happened.
+func (s *Server) record(ctx *fasthttp.RequestCtx, v *visit, r *rules, o *opened, owner *tenant, labels event.Labels) {
+	v.describe(s, r, ctx, o, owner, labels)
+	s.counts.label(v.event.Labels)
+	if s.answerFirst {
+		s.appendLater(v)
+	} else {
+		s.append(v)
+	}
 }
 
 // append writes the visit's record to the journal. The redirect goes on whatever comes of it.

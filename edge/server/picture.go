@@ -56,7 +56,6 @@ func (s *Server) show(ctx *fasthttp.RequestCtx, v *visit, token, host []byte, la
 	if labels&event.Head != 0 {
 		return
 	}
-	v.describe(s, ctx, o, owner, labels)
-	s.append(v)
+	s.record(ctx, v, r, o, owner, labels)
 	owner.counts.opens.add(1)
 }

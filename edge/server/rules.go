@@ -3,20 +3,22 @@ package server
 import (
 	"waypost/configs"
 	"waypost/edge/internal/blocks"
+	"waypost/edge/internal/machines"
 	"waypost/mint/link"
 )
 
 // rules are what decides about a request, and what a reload replaces: as a whole, so that each request sees the old ones or the new ones. They never change.
 type rules struct {
-	keys    *link.Keyring
-	tenants map[uint32]*tenant
-	blocks  *blocks.Set
+	keys     *link.Keyring
+	tenants  map[uint32]*tenant
+	blocks   *blocks.Set
+	machines *machines.Set
 }
 
-// Reload decides the requests that begin from now on by these keys, tenants and blocks (nil: nothing is blocked). Any goroutine may call it. What was sized by the
-// tenants at the start stays: a link budget that grows beyond all of them needs a restart.
-func (s *Server) Reload(keys *link.Keyring, tenants *configs.Tenants, blocked *blocks.Set) {
-	r := &rules{keys: keys, tenants: make(map[uint32]*tenant, len(tenants.List)), blocks: blocked}
+// Reload decides the requests that begin from now on by these keys, tenants, blocks (nil: nothing is blocked) and machines (nil: none is known). Any goroutine may call it.
+// What was sized by the tenants at the start stays: a link budget that grows beyond all of them needs a restart.
+func (s *Server) Reload(keys *link.Keyring, tenants *configs.Tenants, blocked *blocks.Set, known *machines.Set) {
+	r := &rules{keys: keys, tenants: make(map[uint32]*tenant, len(tenants.List)), blocks: blocked, machines: known}
 	for _, t := range tenants.List {
 		r.tenants[t.Number] = newTenant(t, s.counts.tenants.of(t.Name))
 	}

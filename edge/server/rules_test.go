@@ -50,7 +50,7 @@ func TestBlockedLinks(t *testing.T) {
 		{"changed link", "link " + token, "/(" + token + ").", "link"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r.Reload(r.keys, tenants, blocked(t, tenants, c.text))
+			r.Reload(r.keys, tenants, blocked(t, tenants, c.text), nil)
 			before := r.Counts()
 			a := r.do(request{uri: c.uri})
 			if a.StatusCode() != 410 || string(a.Body()) != page || len(a.Header.Peek("Location")) > 0 {
@@ -73,7 +73,7 @@ func TestBlockedLinks(t *testing.T) {
 	if a := r.do(request{uri: "/" + token, host: "other.example.com"}); a.StatusCode() != 404 {
 		t.Errorf("on another tenant's host: %d", a.StatusCode())
 	}
-	r.Reload(r.keys, tenants, nil)
+	r.Reload(r.keys, tenants, nil, nil)
 	if a := r.do(hot); a.StatusCode() != 302 {
 		t.Errorf("no longer blocked: %d", a.StatusCode())
 	}
@@ -94,11 +94,11 @@ func TestReloadForgetsWhatOldKeysOpened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Reload(others, demoTenants(), nil)
+	r.Reload(others, demoTenants(), nil, nil)
 	if a := r.do(hot); a.StatusCode() != 404 {
 		t.Errorf("a link of a key that is gone: %d", a.StatusCode())
 	}
-	r.Reload(r.keys, demoTenants(), nil)
+	r.Reload(r.keys, demoTenants(), nil, nil)
 	if a := r.do(hot); a.StatusCode() != 302 {
 		t.Errorf("a link of a key that came back: %d", a.StatusCode())
 	}
@@ -111,15 +111,15 @@ func TestRequestsSeeOneState(t *testing.T) {
 	elsewhere.List[0].Hosts = []string{"https://elsewhere.example.com"}
 	set := blocked(t, here, "tenant demo")
 	token := r.token(demoLink())
-	r.Reload(r.keys, elsewhere, nil)
+	r.Reload(r.keys, elsewhere, nil, nil)
 	var done atomic.Bool
 	var all sync.WaitGroup
 	all.Go(func() {
 		for i := range 2000 {
 			if i%2 == 0 {
-				r.Reload(r.keys, here, set)
+				r.Reload(r.keys, here, set, nil)
 			} else {
-				r.Reload(r.keys, elsewhere, nil)
+				r.Reload(r.keys, elsewhere, nil, nil)
 			}
 		}
 		done.Store(true)

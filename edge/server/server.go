@@ -19,6 +19,7 @@ import (
 	"waypost/configs/ops"
 	"waypost/configs/throttle"
 	"waypost/edge/internal/blocks"
+	"waypost/edge/internal/machines"
 	"waypost/edge/journal"
 	"waypost/mint/link"
 )
@@ -45,7 +46,8 @@ const (
 type Options struct {
 	Keys           *link.Keyring
 	Tenants        *configs.Tenants
-	Blocks         *blocks.Set // nil: nothing is blocked
+	Blocks         *blocks.Set   // nil: nothing is blocked
+	Machines       *machines.Set // nil: none is known
 	Journal        *journal.Writer
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
 	ProxyProtocol  bool           // whether connections of trusted proxies begin with a header that names the client
@@ -92,7 +94,7 @@ func New(o Options) (*Server, error) {
 		log:         o.Log,
 		answerFirst: fault.On("edge.answer-first"),
 	}
-	s.Reload(o.Keys, o.Tenants, o.Blocks)
+	s.Reload(o.Keys, o.Tenants, o.Blocks, o.Machines)
 	s.visits.New = func() any { return new(visit) }
 	if o.CacheBytes > 0 {
 		var err error

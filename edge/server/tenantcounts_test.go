@@ -20,7 +20,7 @@ func TestTenantCounts(t *testing.T) {
 		r.do(request{uri: "/" + r.token(other)}) // not its host
 	}
 	follow()
-	r.Reload(r.keys, demoTenants(), blocked(t, demoTenants(), "tenant other"))
+	r.Reload(r.keys, demoTenants(), blocked(t, demoTenants(), "tenant other"), nil)
 	follow()
 	want := map[string]TenantCounts{"demo": {Redirects: 2}, "other": {Redirects: 1, Blocked: 1}, "open": {}}
 	if diff := cmp.Diff(want, r.Counts().Tenants); diff != "" {

@@ -81,11 +81,13 @@ func placeName(p link.Place) string {
 }
 
 // describe fills the visit's event and record with a hit on o.
-func (v *visit) describe(s *Server, ctx *fasthttp.RequestCtx, o *opened, owner *tenant, labels event.Labels) {
+func (v *visit) describe(s *Server, r *rules, ctx *fasthttp.RequestCtx, o *opened, owner *tenant, labels event.Labels) {
 	h := &ctx.Request.Header
 	if announcedPrefetch(h) {
 		labels |= event.Prefetch
 	}
+	address := v.clientAddress(s, ctx)
+	labels |= r.machines.Labels(h.UserAgent(), address, o.link.Kind == link.Open)
 	at := ctx.Time()
 	if at.IsZero() {
 		at = time.Now()
@@ -120,7 +122,7 @@ func (v *visit) describe(s *Server, ctx *fasthttp.RequestCtx, o *opened, owner *
 		UniqueAny:     owner.uniqueAny,
 		Method:        ctx.Method(),
 		UserAgent:     h.UserAgent(),
-		Address:       v.clientAddress(s, ctx, owner.privacy),
+		Address:       v.recordedAddress(address, owner.privacy),
 		Referrer:      h.PeekCanonical(headerReferer),
 		Language:      h.PeekCanonical(headerLanguage),
 		Labels:        labels,
@@ -162,20 +164,25 @@ func containsFold(s, word []byte) bool {
 	return false
 }
 
-// clientAddress gives the text of the client's address as the tenant's privacy leaves it; nothing when it is dropped or not known.
-func (v *visit) clientAddress(s *Server, ctx *fasthttp.RequestCtx, p privacy) []byte {
-	if p == dropAddress {
-		return nil
-	}
+// clientAddress gives the client's address; an invalid one where it is not known.
+func (v *visit) clientAddress(s *Server, ctx *fasthttp.RequestCtx) netip.Addr {
 	tcp, ok := ctx.RemoteAddr().(*net.TCPAddr)
 	if !ok {
-		return nil
+		return netip.Addr{}
 	}
 	address := tcp.AddrPort().Addr().Unmap().WithZone("")
 	if len(s.trusted) > 0 && isTrusted(s.trusted, address) {
 		address = v.forwardedAddress(s.trusted, &ctx.Request.Header, address)
 	}
-	if p == truncateAddress {
+	return address
+}
+
+// recordedAddress is the text of an address as the tenant's privacy leaves it; nothing when it is dropped or not known.
+func (v *visit) recordedAddress(address netip.Addr, p privacy) []byte {
+	switch p {
+	case dropAddress:
+		return nil
+	case truncateAddress:
 		address = truncate(address)
 	}
 	if !address.IsValid() {
