@@ -148,6 +148,8 @@ type Tenant struct {
 	LinkBudget      int        `yaml:"link_budget"`
 	RecipientInLink bool       `yaml:"recipient_in_link"`
 	Unique          string     `yaml:"unique"`         // person, any
+	Track           string     `yaml:"track"`          // full; off: what people do is not recorded
+	HonourGPC       bool       `yaml:"honour_gpc"`     // requests with Sec-GPC: 1 are not recorded
 	ClientAddress   string     `yaml:"client_address"` // keep, truncate, drop
 	BlockedText     string     `yaml:"blocked_text"`   // what people read in place of a blocked link
 	Stream          string     `yaml:"stream"`

@@ -100,6 +100,8 @@ func DefaultTenant() Tenant {
 		LinkBudget:      998,
 		RecipientInLink: true,
 		Unique:          "person",
+		Track:           "full",
+		HonourGPC:       false,
 		ClientAddress:   "keep",
 		BlockedText:     "This link was withdrawn.",
 		Stream:          "outbound",

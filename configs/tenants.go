@@ -35,6 +35,8 @@ func (t *Tenant) inherited(withOrgs bool) []setting {
 		{"link_budget", numberIn(&t.LinkBudget, 100, 8000)},
 		{"recipient_in_link", boolean(&t.RecipientInLink)},
 		{"unique", oneOf(&t.Unique, "person", "any")},
+		{"track", oneOf(&t.Track, "full", "off")},
+		{"honour_gpc", boolean(&t.HonourGPC)},
 		{"client_address", oneOf(&t.ClientAddress, "keep", "truncate", "drop")},
 		{"blocked_text", words(&t.BlockedText, 1, 1000)},
 		{"stream", words(&t.Stream, 1, 100)},

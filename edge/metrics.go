@@ -18,6 +18,7 @@ var definitions = []struct {
 }{
 	{"waypost_edge_requests_total", "counter", "Requests answered, by outcome.", []string{"outcome"}},
 	{"waypost_edge_tenant_links_total", "counter", "Links of a tenant that were followed or blocked.", []string{"tenant", "outcome"}},
+	{"waypost_edge_untracked_total", "counter", "Links of a tenant that were followed, and pictures shown, of which nothing was written, by why.", []string{"tenant", "by"}},
 	{"waypost_edge_labels_total", "counter", "Events by label.", []string{"label"}},
 	{"waypost_edge_machines", "gauge", "Rules in the file of machines.", nil},
 	{"waypost_edge_refusals_total", "counter", "Links that did not open, by reason.", []string{"reason"}},
@@ -94,6 +95,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(links, prometheus.CounterValue, float64(t.Redirects), name, "redirect")
 		out <- prometheus.MustNewConstMetric(links, prometheus.CounterValue, float64(t.Opens), name, "opened")
 		out <- prometheus.MustNewConstMetric(links, prometheus.CounterValue, float64(t.Blocked), name, "blocked")
+		for by, n := range t.Untracked {
+			out <- prometheus.MustNewConstMetric(descriptors["waypost_edge_untracked_total"], prometheus.CounterValue, float64(n), name, by)
+		}
 	}
 	byLabel(out, "waypost_edge_labels_total", prometheus.CounterValue, counts.Labels)
 	gauge(out, "waypost_edge_machines", float64(counts.Machines))

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -93,4 +96,63 @@ func TestMachinesReloadOnChange(t *testing.T) {
 	p := startEdge(t, dir, "machines: machines.yaml\nreload_on_change: true\n")
 	replace(t, file, "rules:\n  - {name: other, agents: [Other]}\n")
 	p.waitFor(func() bool { return p.metric("waypost_edge_machines") == 1 })
+}
+
+// A tenant with tracking off, and a request with Sec-GPC of one that honours it: people get where they want, and nothing of them stays anywhere.
+func TestNothingStaysOfTheUntracked(t *testing.T) {
+	p := startEdge(t, t.TempDir(), "")
+	const secret = "NobodyShallReadThis"
+	tenants := func(settings string) {
+		t.Helper()
+		done := p.metric(`waypost_edge_reloads_total{result="done"}`)
+		replace(t, filepath.Join(p.dir, "tenants.yaml"), "tenants:\n  - {number: 1, name: demo, hosts: [links.example.com], "+settings+"}\n")
+		p.signal(syscall.SIGHUP)
+		p.waitFor(func() bool { return p.metric(`waypost_edge_reloads_total{result="done"}`) > done })
+	}
+	follow := func(headers ...string) {
+		t.Helper()
+		headers = append(headers, "Referer", "https://"+secret+".example.com/")
+		if got := p.visit(p.token(1), secret, headers...); got != http.StatusFound {
+			t.Errorf("status %d", got)
+		}
+		if got := p.visit(p.picture(), secret, headers...); got != http.StatusOK {
+			t.Errorf("status %d of a picture", got)
+		}
+	}
+	counted := func(by string, want float64) {
+		t.Helper()
+		if got := p.metric(fmt.Sprintf(`waypost_edge_untracked_total{by=%q,tenant="demo"}`, by)); got != want {
+			t.Errorf("%v untracked by %s, want %v", got, by, want)
+		}
+	}
+	tenants("track: off")
+	follow()
+	counted("track", 2)
+	tenants("honour_gpc: true")
+	follow("Sec-GPC", "1")
+	counted("gpc", 2)
+	if got := p.metric("waypost_edge_journal_records_total"); got != 0 {
+		t.Errorf("%v records", got)
+	}
+	p.visit(p.token(1), "SomebodyElse")
+	if got := p.cat(); len(got) != 1 || !strings.Contains(got[0], "SomebodyElse") {
+		t.Errorf("events %q", got)
+	}
+	if got := p.metric(`waypost_edge_tenant_links_total{outcome="redirect",tenant="demo"}`); got != 3 {
+		t.Errorf("%v redirects", got)
+	}
+	p.signal(syscall.SIGTERM)
+	p.end(0)
+	if strings.Contains(strings.ToLower(p.stderr.String()), strings.ToLower(secret)) {
+		t.Error("the log knows them")
+	}
+	files, err := filepath.Glob(filepath.Join(p.dir, "journal", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		if b, err := os.ReadFile(file); err != nil || bytes.Contains(b, []byte(secret)) {
+			t.Errorf("%s knows them, or cannot be read: %v", file, err)
+		}
+	}
 }

@@ -37,6 +37,10 @@ func TestAllocations(t *testing.T) {
 	withheld := request{uri: "/" + blocking.token(full), headers: headers}.context()
 	blocking.Handle(withheld)
 
+	quiet := newRig(t, func(o *Options, _ *journal.Options) { o.Tenants.List[0].Track = "off" })
+	untracked := request{uri: "/" + quiet.token(full), headers: headers}.context()
+	quiet.Handle(untracked)
+
 	const runs = 200
 	miss := request{uri: "/", headers: headers}.context()
 	uris := make([]string, runs+1) // AllocsPerRun runs once more, to warm up
@@ -66,6 +70,7 @@ func TestAllocations(t *testing.T) {
 		}},
 		{"mended", func() { mended.Response.Reset(); r.Handle(mended) }},
 		{"blocked", func() { withheld.Response.Reset(); blocking.Handle(withheld) }},
+		{"untracked", func() { untracked.Response.Reset(); quiet.Handle(untracked) }},
 		{"refused", func() { refused.Response.Reset(); r.Handle(refused) }},
 	} {
 		if n := testing.AllocsPerRun(runs, c.f); n != 0 {

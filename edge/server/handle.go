@@ -130,8 +130,12 @@ func (s *Server) open(v *visit, keys *link.Keyring, token []byte) (*opened, erro
 	return &v.opened, nil
 }
 
-// record writes to the journal what happened.
+// record writes to the journal what happened, unless the tenant or the person does not want it known.
 func (s *Server) record(ctx *fasthttp.RequestCtx, v *visit, r *rules, o *opened, owner *tenant, labels event.Labels) {
+	if by := owner.untracked(&ctx.Request.Header); by != tracked {
+		owner.counts.untracked[by].add(1)
+		return
+	}
 	v.describe(s, r, ctx, o, owner, labels)
 	s.counts.label(v.event.Labels)
 	if s.answerFirst {

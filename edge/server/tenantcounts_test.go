@@ -22,7 +22,8 @@ func TestTenantCounts(t *testing.T) {
 	follow()
 	r.Reload(r.keys, demoTenants(), blocked(t, demoTenants(), "tenant other"), nil)
 	follow()
-	want := map[string]TenantCounts{"demo": {Redirects: 2}, "other": {Redirects: 1, Blocked: 1}, "open": {}}
+	none := map[string]uint64{"track": 0, "gpc": 0}
+	want := map[string]TenantCounts{"demo": {Redirects: 2, Untracked: none}, "other": {Redirects: 1, Blocked: 1, Untracked: none}, "open": {Untracked: none}}
 	if diff := cmp.Diff(want, r.Counts().Tenants); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

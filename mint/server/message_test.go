@@ -205,6 +205,18 @@ func TestMessageWithoutAPicture(t *testing.T) {
 	}
 }
 
+// Of a tenant with tracking off nothing is recorded: its links lead on all the same, and a picture would be in the mail for nothing.
+func TestMessageOfATenantWithTrackingOff(t *testing.T) {
+	s := newStack(t, func(s *stack) {
+		withKeys(s)
+		s.tenant.Track = "off"
+	})
+	r := s.reply("/v1/messages/demo", `{"recipient": "jane@example.com", "html": "<a href=\"https://example.com/\">x</a>"}`)
+	if got := s.opened(*r.HTML); got != `<a href="[1 0 https://example.com/]">x</a>` || *r.Opens {
+		t.Errorf("%s, opens %v", got, *r.Opens)
+	}
+}
+
 // Links of our own stay, so that a body may come twice; those over the budget stay too.
 func TestMessageLeavesLinks(t *testing.T) {
 	s := newStack(t, withKeys)

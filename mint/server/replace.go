@@ -93,9 +93,10 @@ func (r *replacer) mint(url string, number uint32, place link.Place) string {
 	return string(whole)
 }
 
-// picture mints the address of the picture that tells of an open; nothing where there shall be none, or where it would be over the tenant's budget: that counts as no link left.
+// picture mints the address of the picture that tells of an open; nothing where there shall be none, where the tenant has nothing recorded, or where it would be over the tenant's budget: that counts
+// as no link left.
 func (r *replacer) picture() string {
-	if !r.track || !r.opens || r.late() {
+	if !r.track || !r.opens || r.t.settings.Track == "off" || r.late() {
 		return ""
 	}
 	l := r.link
