@@ -5,7 +5,7 @@ import "time"
 // Type of an event: the CloudEvents attribute type.
 type Type string
 
-// The types. The edge produces Clicked; the others are reserved for opens and providers' events.
+// The types. The edge sees Clicked and Opened itself; all of them providers tell.
 const (
 	Clicked    Type = "email.clicked"
 	Opened     Type = "email.opened"

@@ -98,15 +98,17 @@ func hasAt(s []byte) bool {
 	return false
 }
 
-// UniqueKey is the 128-bit hash of tenant, message, recipient, original link and kind: two events with equal keys compete for being first.
+// UniqueKey is the 128-bit hash of what two events have in common that compete for being first: see Event.Unique.
 type UniqueKey [16]byte
 
-// Unique gives the unique key of an event that a Decoder filled; false when it lacks message or recipient, and so is never unique.
+// Unique gives the unique key of an event that a Decoder filled; false when it lacks message or recipient, and so is never unique. What a provider told needs a message
+// alone: some name nobody in clicks and opens, and a message of theirs is one mail.
 //
 // The key is the first half of SHA-256 over the Kafka key, the type and the original link, the first two followed by a zero byte, which
-// neither can hold. It is the same for ever: stores keep it.
+// neither can hold. It is the same for ever: stores keep it. What can happen to a mail more than once without a link that tells one time from the other (a bounce, a
+// deferral, a failure) also has its provider and the provider's id of the event, each after a zero byte: a delivery that is repeated is one event, two bounces are two.
 func (e *Event) Unique() (UniqueKey, bool) {
-	if len(e.Message) == 0 || len(e.Prospect) == 0 && len(e.Recipient) == 0 {
+	if len(e.Message) == 0 || len(e.Prospect) == 0 && len(e.Recipient) == 0 && e.Report == nil {
 		return UniqueKey{}, false
 	}
 	var room [1024]byte
@@ -117,6 +119,13 @@ func (e *Event) Unique() (UniqueKey, bool) {
 		text = append(text, e.Original...)
 	} else {
 		text = append(text, e.Destination...)
+	}
+	switch e.Type {
+	case Bounced, Deferred, Failed:
+		if e.Report != nil {
+			text = append(append(text, 0), e.Report.Provider...)
+			text = append(append(text, 0), e.Report.ProviderEvent...)
+		}
 	}
 	sum := sha256.Sum256(text)
 	return UniqueKey(sum[:16]), true

@@ -117,10 +117,55 @@ func TestUnique(t *testing.T) {
 	}
 }
 
+// What a provider tells has the same key as what the edge saw; a bounce is told apart by the provider's id of it, a delivery is not; and without a recipient the message counts.
+func TestUniqueOfReports(t *testing.T) {
+	told := func(kind Type, id string) *Event {
+		e := example()
+		e.Type, e.Report = kind, &Report{Provider: []byte("postmark"), ProviderEvent: []byte(id)}
+		return e
+	}
+	key := func(e *Event) UniqueKey {
+		k, ok := e.Unique()
+		if !ok {
+			t.Errorf("%s is not unique", e.Type)
+		}
+		return k
+	}
+	if own := example(); key(own) != key(told(Clicked, "1")) || key(own) != key(told(Clicked, "2")) {
+		t.Error("a click that a provider tells is another click")
+	}
+	for kind, many := range map[Type]bool{Opened: false, Sent: false, Delivered: false, Complained: false, Bounced: true, Deferred: true, Failed: true} {
+		if first, again := key(told(kind, "1")), key(told(kind, "1")); first != again {
+			t.Errorf("%s, told again, is another event", kind)
+		}
+		if two := key(told(kind, "1")) != key(told(kind, "2")); two != many {
+			t.Errorf("%s with another id is another event: %v, want %v", kind, two, many)
+		}
+		other := told(kind, "1")
+		if other.Report.Provider = []byte("resend"); (key(other) != key(told(kind, "1"))) != many {
+			t.Errorf("%s of another provider", kind)
+		}
+	}
+	nobody := told(Opened, "1")
+	nobody.Prospect, nobody.Recipient = nil, nil
+	key(nobody)
+	nobody.Message = nil
+	if _, ok := nobody.Unique(); ok {
+		t.Error("unique without a message")
+	}
+}
+
 // The unique key is kept by stores: it never changes.
 func TestUniqueIsPinned(t *testing.T) {
 	key, _ := example().Unique()
 	if got := fmt.Sprintf("%x", key); got != "0a1e59a7287dcf9bfa106f563ac595b3" {
 		t.Errorf("unique key %s", got)
+	}
+	bounce := example()
+	bounce.Type, bounce.Destination, bounce.Original = Bounced, nil, nil
+	bounce.Report = &Report{Provider: []byte("postmark"), ProviderEvent: []byte("42")}
+	key, _ = bounce.Unique()
+	if got := fmt.Sprintf("%x", key); got != "dc9dc9ba367f23277af6aa3bbd7c99e0" {
+		t.Errorf("unique key of a bounce %s", got)
 	}
 }

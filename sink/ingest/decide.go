@@ -19,7 +19,7 @@ type Reason string
 const (
 	Eligible         Reason = ""
 	UndecodableEvent Reason = "undecodable"  // no event of the contract
-	OtherType        Reason = "type"         // neither a click nor an open
+	OtherType        Reason = "type"         // a type that this sink does not know
 	HeadRequest      Reason = "head"         // nobody has seen anything
 	PrefetchRequest  Reason = "prefetch"     // likewise
 	NoIdentity       Reason = "identity"     // without message or recipient
@@ -43,16 +43,19 @@ type Decision struct {
 	FloorMoved  bool      // whether this event moved it
 }
 
-// Word is what a line for people calls the event: click or open. Nothing for what nobody may want to see as a line: other events, HEAD, prefetch.
+// Word is what a line for people calls the event: click, open, or what a provider told, as delivered. Nothing for what nobody may want to see as a line: other events, HEAD, prefetch.
 func (d *Decision) Word() string {
 	switch d.Reason {
 	case UndecodableEvent, OtherType, HeadRequest, PrefetchRequest:
 		return ""
 	}
-	if d.Type == event.Opened {
-		return "open"
-	}
-	return "click"
+	return words[d.Type]
+}
+
+// words are the types of events that can be unique.
+var words = map[event.Type]string{
+	event.Clicked: "click", event.Opened: "open", event.Sent: "sent", event.Delivered: "delivered", event.Bounced: "bounced", event.Deferred: "deferred",
+	event.Complained: "complained", event.Failed: "failed",
 }
 
 // edgeOfDay is how near to midnight a minting time must be for the neighbouring day to be looked up too: a request that came twice may have
@@ -172,7 +175,7 @@ func (d *Decider) decodes(document []byte) bool { return d.decoder.Decode(&d.eve
 func reasonAgainst(e *event.Event, identified bool, floor uint16) Reason {
 	day := store.DayOf(e.Minted)
 	switch {
-	case e.Type != event.Clicked && e.Type != event.Opened:
+	case words[e.Type] == "":
 		return OtherType
 	case e.Labels&event.Head != 0:
 		return HeadRequest

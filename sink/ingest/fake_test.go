@@ -38,6 +38,18 @@ func open(sequence uint64) event.Event {
 	return click(sequence, func(e *event.Event) { e.Type, e.Destination = event.Opened, nil })
 }
 
+// told is what a provider told of the same mail: of a click, on the same link.
+func told(sequence uint64, kind event.Type, id string, change ...func(*event.Event)) event.Event {
+	e := click(sequence, change...)
+	e.Type, e.Report = kind, &event.Report{Provider: []byte("resend"), ProviderEvent: []byte(id)}
+	if kind != event.Clicked {
+		e.Destination = nil
+	}
+	return e
+}
+
+func nobody(e *event.Event) { e.Prospect, e.Recipient = nil, nil }
+
 func at(t time.Time) func(*event.Event)        { return func(e *event.Event) { e.Time = t } }
 func minted(t time.Time) func(*event.Event)    { return func(e *event.Event) { e.Minted = t } }
 func retention(d uint16) func(*event.Event)    { return func(e *event.Event) { e.RetentionDays = d } }

@@ -32,7 +32,7 @@ func Event(t event.Type, tenant *configs.Tenant, now time.Time) event.Event {
 		ID: event.ID{Run: binary.BigEndian.Uint64(run[:]), Sequence: 1}, Type: t, Time: now, Tenant: tenant.Number, TenantName: tenant.Name,
 		Message: []byte(message), Prospect: []byte("test"), Recipient: []byte(recipient), Minted: now.Add(-time.Minute).Truncate(time.Minute),
 		Stream: []byte(tenant.Stream), RetentionDays: uint16(min(max(tenant.RetentionDays, 1), 3650)),
-		Metadata: [][2]string{{"waypost", "test"}},
+		Metadata: [][2]string{{"test", "waypost"}},
 	}
 	if t == event.Clicked || t == event.Opened {
 		e.Method, e.UserAgent, e.Address = []byte("GET"), []byte("Mozilla/5.0 (Waypost test)"), []byte("192.0.2.1")
