@@ -22,6 +22,7 @@ type Edge struct {
 	MaxConnections int            `yaml:"max_connections"`             // in all; 0: as many as open files leave
 	MaxPerAddress  int            `yaml:"max_connections_per_address"` // 0: any number
 	CacheBytes     int64          `yaml:"cache_bytes"`                 // opened links kept in memory; 0: none
+	InboundMemory  int64          `yaml:"inbound_memory"`              // bytes of providers' deliveries under way
 	DrainTimeout   time.Duration  `yaml:"drain_timeout"`
 	Journal        Journal        `yaml:"journal"`
 	Kafka          Kafka          `yaml:"kafka"`
@@ -69,7 +70,7 @@ type Sink struct {
 	Group          string        `yaml:"group"`    // of the sinks that share the partitions of a Kafka
 	Store          string        `yaml:"store"`    // directory of the Pebble store
 	BatchRecords   int           `yaml:"batch_records"`
-	PrintDecisions bool          `yaml:"print_decisions"` // `click|open ID first|repeat` on stdout, for the demo
+	PrintDecisions bool          `yaml:"print_decisions"` // `click|open|delivered... ID first|repeat` on stdout, for the demo
 	DrainTimeout   time.Duration `yaml:"drain_timeout"`
 	Dispatch       Dispatch      `yaml:"dispatch"`
 	Uniques        Uniques       `yaml:"uniques"`
@@ -155,6 +156,7 @@ type Tenant struct {
 	Stream          string     `yaml:"stream"`
 	DomainID        int64      `yaml:"domain_id"`
 	UserID          int64      `yaml:"user_id"`
+	Inbound         Inbound    `yaml:"inbound"`    // providers' webhooks that the edge takes
 	APITokens       []Secret   `yaml:"api_tokens"` // of the sink's API; which of them is in a request says whose webhooks it is about
 	Endpoints       []Endpoint `yaml:"endpoints"`
 }

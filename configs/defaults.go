@@ -17,6 +17,7 @@ func DefaultEdge() Edge {
 		MaxConnections: 0,
 		MaxPerAddress:  0,
 		CacheBytes:     64 * mib,
+		InboundMemory:  64 * mib,
 		DrainTimeout:   10 * time.Second,
 		Journal: Journal{
 			Dir:          "/var/lib/waypost/edge/journal",
@@ -105,6 +106,7 @@ func DefaultTenant() Tenant {
 		ClientAddress:   "keep",
 		BlockedText:     "This link was withdrawn.",
 		Stream:          "outbound",
+		Inbound:         Inbound{Tolerance: 5 * time.Minute},
 	}
 }
 

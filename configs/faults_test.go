@@ -75,7 +75,7 @@ edge.yaml:2: must be YAML: could not find end character of double-quoted text`},
 	{name: "two documents", edge: "listen: :1\n---\nadmin: :2\n", want: `
 edge.yaml:3: must hold one YAML document`},
 	{name: "not a mapping", edge: "- listen\n", want: `
-edge.yaml:1: must be a mapping with the keys listen, admin, keys, tenants, blocks, machines, reload_on_change, trusted_proxies, proxy_protocol, max_connections, max_connections_per_address, cache_bytes, drain_timeout, journal, kafka, log`},
+edge.yaml:1: must be a mapping with the keys listen, admin, keys, tenants, blocks, machines, reload_on_change, trusted_proxies, proxy_protocol, max_connections, max_connections_per_address, cache_bytes, inbound_memory, drain_timeout, journal, kafka, log`},
 	{name: "anchors", edge: "log: &log {level: info}\nlisten: !!str x\n", want: `
 edge.yaml:1: log = (an anchor, alias or tag, which are not understood here): must be a mapping with the keys level, format
 edge.yaml:2: listen = (an anchor, alias or tag, which are not understood here): must be host:port, such as 127.0.0.1:8080, [::1]:8080 or :8080; port 0 takes a free one`},
@@ -113,6 +113,28 @@ tenants.yaml:7: tenants[1].name = a: must be of one tenant only, and tenants[0].
 tenants.yaml:8: tenants[1].hosts[1] = http://LINKS.example.com:80: must be of one tenant only, and tenants[0].hosts[0] on line 4 has it
 tenants.yaml:8: tenants[1].hosts[2] = b.example: must be of one tenant only, and tenants[1].hosts[0] on line 8 has it
 tenants.yaml:9: tenants[1].outreach.orgs[0] = 17: must be of one tenant only, and tenants[0].outreach.orgs[0] on line 5 has it`},
+	{name: "providers", tenants: `tenants:
+  - number: 1
+    name: a
+    hosts: [a.example]
+    client_address: drop
+    inbound:
+      keep_raw: true
+      tolerance: 2h
+      resend: {secrets: [abc]}
+      postmark:
+        username: a
+        path_secrets: [short]
+      maileroo: {secrets: [""]}
+      sendmail: {secrets: [x]}
+`, want: `
+tenants.yaml:7: tenants[0].inbound.keep_raw = true: must be false where client_address is not keep, or recipient_in_link is false: providers' documents hold what these leave out
+tenants.yaml:8: tenants[0].inbound.tolerance = 2h: must be a duration from 1s to 1h, such as 100ms, 30s, 2h or 7d
+tenants.yaml:9: tenants[0].inbound.resend.secrets[0] = ***: must be whsec_ and base64 of 24 to 64 bytes; file:PATH and ${NAME} are read
+tenants.yaml:10: tenants[0].inbound.postmark.password: username and password must be set together
+tenants.yaml:12: tenants[0].inbound.postmark.path_secrets[0] = ***: must be 16 to 200 of A-Z, a-z, 0-9, - and _; file:PATH and ${NAME} are read
+tenants.yaml:13: tenants[0].inbound.maileroo.secrets[0] = "": must be 1 to 4096 bytes of text without control characters; file:PATH and ${NAME} are read
+tenants.yaml:14: tenants[0].inbound.sendmail = (a mapping): no such key`},
 	{name: "bounds of a tenant", tenants: `defaults:
   number: 3
   retention_days: 6

@@ -27,6 +27,7 @@ func (e *Edge) group() group {
 			{"max_connections", numberIn(&e.MaxConnections, 0, 262_144)},
 			{"max_connections_per_address", numberIn(&e.MaxPerAddress, 0, 262_144)},
 			{"cache_bytes", bytesIn(&e.CacheBytes, 0, 1*tib)},
+			{"inbound_memory", bytesIn(&e.InboundMemory, 2*mib, 1*tib)},
 			{"drain_timeout", durationIn(&e.DrainTimeout, 0, 10*time.Minute)},
 			{"journal", e.Journal.group()},
 			{"kafka", e.Kafka.group()},

@@ -63,7 +63,7 @@ func TestShippedExamplesLoad(t *testing.T) {
 		write(t, dir, name, testStandardSecret+"\n", 0o600)
 	}
 	write(t, dir, "sink.yaml", "", 0o644)
-	_, tenants, faults := LoadSink(dir+"/sink.yaml", []string{"OUTREACH_SECRET=new", "LEGACY_PASSWORD=pass", "LEGACY_TOKEN=token", "MAILEROO_SECRET=text", "API_TOKEN=00000000-0000-0000-0000-000000000002"})
+	_, tenants, faults := LoadSink(dir+"/sink.yaml", []string{"OUTREACH_SECRET=new", "LEGACY_PASSWORD=pass", "LEGACY_TOKEN=token", "MAILEROO_SECRET=text", "RESEND_SECRET=" + testStandardSecret, "POSTMARK_PASSWORD=pass", "API_TOKEN=00000000-0000-0000-0000-000000000002"})
 	if err := faults.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,8 @@ func TestTablesHaveEveryField(t *testing.T) {
 		{mint, mint.group()},
 		{sink, sink.group()}, {sink.Dispatch, sink.Dispatch.group()}, {sink.Dispatch.Operator, sink.Dispatch.Operator.group()}, {sink.API, sink.API.group()}, {sink.Live, sink.Live.group()},
 		{edge.Kafka, edge.Kafka.group()}, {edge.Kafka.TLS, edge.Kafka.TLS.group()}, {edge.Kafka.SASL, edge.Kafka.SASL.group()}, {edge.Kafka.Topics, edge.Kafka.Topics.group()},
-		{tenant, tenant.group()}, {tenant.Outreach, tenant.Outreach.group(true)}, {Endpoint{}, (&Endpoint{}).group()}, {Header{}, (&Header{}).group()},
+		{tenant, tenant.group()}, {tenant.Outreach, tenant.Outreach.group(true)}, {tenant.Inbound, tenant.Inbound.group()},
+		{tenant.Inbound.Resend, tenant.Inbound.Resend.group(standardSecret)}, {tenant.Inbound.Postmark, tenant.Inbound.Postmark.group()}, {Endpoint{}, (&Endpoint{}).group()}, {Header{}, (&Header{}).group()},
 	} {
 		var fields []string
 		for f := range reflect.TypeOf(c.is).Fields() {

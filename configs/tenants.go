@@ -42,6 +42,7 @@ func (t *Tenant) inherited(withOrgs bool) []setting {
 		{"stream", words(&t.Stream, 1, 100)},
 		{"domain_id", numberIn(&t.DomainID, 0, math.MaxInt64)},
 		{"user_id", numberIn(&t.UserID, 0, math.MaxInt64)},
+		{"inbound", t.Inbound.group()},
 		{"endpoints", list[Endpoint]{&t.Endpoints, func(e *Endpoint) value { return e.group() }, "endpoints", MostEndpoints}},
 	}
 }
@@ -67,6 +68,9 @@ func (t *Tenant) check(r *reader, key string) {
 	}
 	if len(t.Hosts) == 0 && (!r.wrote(at("hosts")) || r.places[at("hosts")].value == describe(&ast.SequenceNode{})) {
 		r.late(at("hosts"), "", "must name at least one host: the first is where links are minted")
+	}
+	if t.Inbound.KeepRaw && (t.ClientAddress != "keep" || !t.RecipientInLink) {
+		r.late(at("inbound.keep_raw"), "true", "must be false where client_address is not keep, or recipient_in_link is false: providers' documents hold what these leave out")
 	}
 	if r.wrote(at("endpoints")) { // else the defaults' check has seen them
 		t.checkEndpoints(r, key)

@@ -10,7 +10,7 @@
 //
 // Settings: configs/edge.yaml or --config FILE, and the tenants and the key file that it names.
 //
-// Ports: 127.0.0.1:8080 (links, /robots.txt), admin 127.0.0.1:9080 (/metrics, /healthz, /readyz, pprof); both from the settings. A socket for links that a service
+// Ports: 127.0.0.1:8080 (links, /robots.txt, providers' webhooks), admin 127.0.0.1:9080 (/metrics, /healthz, /readyz, pprof); both from the settings. A socket for links that a service
 // manager has opened (LISTEN_PID, LISTEN_FDS=1) counts more.
 //
 // Signals: SIGTERM and SIGINT stop taking connections, answer what is under way, close the journal, ship it and end; a second one, or drain_timeout,

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"waypost/configs"
+	"waypost/edge/inbound"
 	"waypost/edge/journal"
 	"waypost/edge/server"
 )
@@ -34,6 +35,10 @@ var definitions = []struct {
 	{"waypost_edge_connections", "gauge", "Connections open.", nil},
 	{"waypost_edge_connections_rejected_total", "counter", "Connections closed because there were too many, by limit.", []string{"limit"}},
 	{"waypost_edge_handle_seconds", "histogram", "From the end of a request's headers to its answer handed over, of one request in sixteen.", nil},
+	{"waypost_edge_inbound_deliveries_total", "counter", "Deliveries of providers' webhooks, by result.", []string{"tenant", "provider", "result"}},
+	{"waypost_edge_inbound_unknown_total", "counter", "Deliveries to a tenant or of a provider that there is not.", nil},
+	{"waypost_edge_inbound_events_total", "counter", "Events that providers told, by what names their message: tag, or the provider's own id.", []string{"tenant", "provider", "message"}},
+	{"waypost_edge_inbound_body_bytes", "gauge", "Memory of deliveries under way.", nil},
 	{"waypost_edge_journal_records_total", "counter", "Events written to the journal.", nil},
 	{"waypost_edge_journal_bytes_total", "counter", "Bytes written to the journal.", nil},
 	{"waypost_edge_journal_segments", "gauge", "Segment files in the journal's directory.", nil},
@@ -74,6 +79,7 @@ var descriptors = func() map[string]*prometheus.Desc {
 // collector reads the counters of the server and the journal at each scrape; the redirect path never meets Prometheus.
 type collector struct {
 	edge     *server.Server
+	inbound  *inbound.Handler
 	journal  *journal.Writer
 	shipping *shipping // nil: Kafka is off
 	reload   *reloader
@@ -116,6 +122,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	byLabel(out, "waypost_edge_connections_rejected_total", prometheus.CounterValue, counts.Rejected)
 	l := counts.Latency
 	out <- prometheus.MustNewConstHistogram(descriptors["waypost_edge_handle_seconds"], l.Count, l.Seconds, l.Buckets)
+	collectInbound(out, c.inbound.Counts())
 
 	stats := c.journal.Stats()
 	counter(out, "waypost_edge_journal_records_total", stats.Records)
@@ -130,6 +137,19 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	if c.shipping != nil {
 		c.shipping.collect(out, stats, time.Now())
 	}
+}
+
+func collectInbound(out chan<- prometheus.Metric, c inbound.Counts) {
+	for _, s := range c.Sources {
+		for result, n := range s.Deliveries {
+			out <- prometheus.MustNewConstMetric(descriptors["waypost_edge_inbound_deliveries_total"], prometheus.CounterValue, float64(n), s.Tenant, s.Provider, result)
+		}
+		events := descriptors["waypost_edge_inbound_events_total"]
+		out <- prometheus.MustNewConstMetric(events, prometheus.CounterValue, float64(s.Tagged), s.Tenant, s.Provider, "tag")
+		out <- prometheus.MustNewConstMetric(events, prometheus.CounterValue, float64(s.Untagged), s.Tenant, s.Provider, "provider")
+	}
+	counter(out, "waypost_edge_inbound_unknown_total", c.Unknown)
+	gauge(out, "waypost_edge_inbound_body_bytes", float64(c.BodyBytes))
 }
 
 // collect sends the shipper's values; j is the journal's.

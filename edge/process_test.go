@@ -65,7 +65,7 @@ func startEdge(t testing.TB, dir, journal string) *process {
 		journal += "drain_timeout: 60s\n"
 	}
 	write(t, filepath.Join(dir, "edge.yaml"), "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nkeys: link.keys\ntenants: tenants.yaml\njournal:\n  dir: journal\n"+journal)
-	write(t, filepath.Join(dir, "tenants.yaml"), "tenants:\n  - {number: 1, name: demo, hosts: [links.example.com]}\n")
+	write(t, filepath.Join(dir, "tenants.yaml"), "tenants:\n  - {number: 1, name: demo, hosts: [links.example.com], inbound: {maileroo: {secrets: [test-secret]}}}\n")
 	keys, err := link.LoadKeyring(keyFile)
 	if err != nil {
 		t.Fatal(err)

@@ -9,12 +9,14 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
 
 	"waypost/configs"
 	"waypost/configs/ops"
+	"waypost/edge/inbound"
 	"waypost/edge/journal"
 	"waypost/edge/server"
 )
@@ -52,8 +54,9 @@ func (c *serveCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	in := inbound.New(inbound.Options{Keys: reload.rules.keys, Tenants: reload.rules.tenants, Journal: writer, Asides: inbound.NewAsideFile(filepath.Join(settings.Journal.Dir, "aside.jsonl")), Memory: settings.InboundMemory, Log: log})
 	edge, err := server.New(server.Options{
-		Keys: reload.rules.keys, Tenants: reload.rules.tenants, Blocks: reload.rules.blocks, Machines: reload.rules.machines, Journal: writer,
+		Keys: reload.rules.keys, Tenants: reload.rules.tenants, Blocks: reload.rules.blocks, Machines: reload.rules.machines, Journal: writer, Inbound: in,
 		TrustedProxies: settings.TrustedProxies, ProxyProtocol: settings.ProxyProtocol, CacheBytes: settings.CacheBytes,
 		MaxConnections: settings.MaxConnections, MaxPerAddress: settings.MaxPerAddress, Log: log,
 	})
@@ -65,7 +68,7 @@ func (c *serveCommand) Run(p *program) error {
 		return errors.Join(err, writer.Close())
 	}
 	reload.edge = edge
-	admin.Registry.MustRegister(collector{edge, writer, shipping, reload})
+	admin.Registry.MustRegister(collector{edge, in, writer, shipping, reload})
 	successor := makeOffer(settings.Journal.Dir, sockets, log)
 	defer successor.withdraw()
 	return p.serve(&parts{edge, writer, shipping, reload, admin, sockets, successor}, hangup, settings.DrainTimeout)

@@ -3,7 +3,8 @@
 // Package fault stops a program at a named point, in builds with the tag faults only: the crash tests' way to hit the gap between two steps.
 //
 // The points, in the order of a click's way: journal.reserved (room taken, record not published), edge.appended (in the journal, not
-// answered), ingest.read (a batch read, not decided), ingest.decided (decided, not stored), ingest.committed (stored; position not
+// answered), inbound.verified (a provider's delivery, not in the journal), inbound.appended (there, not answered),
+// ingest.read (a batch read, not decided), ingest.decided (decided, not stored), ingest.committed (stored; position not
 // published, nothing sent), ingest.positioned, dispatch.posted (answered by the receiver, not marked as done); of `sink forget`: forget.begun (remembered,
 // nothing gone), forget.buried (unique keys are tombstones), forget.deliveries (what waited is gone), forget.removed (all is gone, files not rewritten), forget.scrubbed. With Kafka also ingest.produce (decided, not yet in
 // unique), dispatch.read (a first read, nothing made of it), dispatch.answered (what follows is not written), dispatch.produce, dispatch.produced (written, position not

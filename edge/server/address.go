@@ -161,16 +161,3 @@ func isPort(s []byte) bool {
 	}
 	return true
 }
-
-// truncate clears what tells one client from its neighbours: all but /24 of IPv4 and /48 of IPv6.
-func truncate(a netip.Addr) netip.Addr {
-	bits := 48
-	if a.Is4() {
-		bits = 24
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return p.Addr()
-}

@@ -90,17 +90,6 @@ func TestForwardedAddress(t *testing.T) {
 	}
 }
 
-func TestTruncate(t *testing.T) {
-	for in, want := range map[string]string{"203.0.113.9": "203.0.113.0", "2001:db8:1:2:3:4:5:6": "2001:db8:1::", "::1": "::"} {
-		if got := truncate(netip.MustParseAddr(in)).String(); got != want {
-			t.Errorf("%s becomes %s, want %s", in, got, want)
-		}
-	}
-	if truncate(netip.Addr{}).IsValid() {
-		t.Error("no address becomes one")
-	}
-}
-
 // FuzzForwarded: whatever proxies and clients send, each hop is an address without zone or none, and no more hops come out than went in.
 func FuzzForwarded(f *testing.F) {
 	for _, seed := range []string{"203.0.113.9, [2001:db8::9]:80, unknown", `for="[::1]:_x";by=a, for=10.0.0.1`, `"\`, ",;=", "[", ":"} {

@@ -31,11 +31,12 @@ const (
 	outcomeRobots
 	outcomeMethod
 	outcomeMalformed
+	outcomeDelivery
 	outcomes
 )
 
 // outcomeNames are the values of the label outcome.
-var outcomeNames = [outcomes]string{"redirect", "opened", "refused", "blocked", "robots", "method", "malformed"}
+var outcomeNames = [outcomes]string{"redirect", "opened", "refused", "blocked", "robots", "method", "malformed", "delivery"}
 
 // refusal is why a link did not open.
 type refusal uint8

@@ -7,6 +7,8 @@
 //	                     │           └ repair         │                       the redirect goes on
 //	                     └─────────── 404 ────────────┘
 //
+// Other methods are refused (405), but for providers' deliveries, which package inbound answers. It reads their bodies; all others are passed over.
+//
 // One goroutine of fasthttp serves a connection. What a request needs lies in one visit, taken from a pool: the opened link, the event and
 // the record's bytes. A link, a cache hit, a refusal: none allocates.
 //

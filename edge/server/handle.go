@@ -57,8 +57,17 @@ func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
 	case ctx.IsHead():
 		method = event.Head
 	default:
+		if s.deliver(ctx, parseTarget(ctx.Request.Header.RequestURI(), nil).path) {
+			return
+		}
 		s.counts.request(outcomeMethod)
 		refuseMethod(ctx)
+		return
+	}
+	if ctx.Request.Header.ContentLength() > maxBody {
+		s.counts.request(outcomeMalformed)
+		answer(ctx, fasthttp.StatusRequestEntityTooLarge, typeHTML, pageTooLarge)
+		ctx.SetConnectionClose() // its body is not waited for
 		return
 	}
 	t := parseTarget(ctx.Request.Header.RequestURI(), ctx.Request.Header.Host())
@@ -232,12 +241,6 @@ func (s *Server) handleError(ctx *fasthttp.RequestCtx, err error) {
 	switch {
 	case errors.As(err, &tooSmall):
 		status, body = fasthttp.StatusRequestHeaderFieldsTooLarge, pageTooLarge
-	case err == fasthttp.ErrBodyTooLarge && !ctx.IsGet() && !ctx.IsHead():
-		s.counts.request(outcomeMethod)
-		refuseMethod(ctx)
-		return
-	case err == fasthttp.ErrBodyTooLarge:
-		status, body = fasthttp.StatusRequestEntityTooLarge, pageTooLarge
 	case errors.As(err, &network) && network.Timeout():
 		status, body = fasthttp.StatusRequestTimeout, pageTimeout
 	}

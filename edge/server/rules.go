@@ -23,6 +23,9 @@ func (s *Server) Reload(keys *link.Keyring, tenants *configs.Tenants, blocked *b
 		r.tenants[t.Number] = newTenant(t, s.counts.tenants.of(t.Name))
 	}
 	s.rules.Store(r)
+	if s.inbound != nil {
+		s.inbound.Reload(keys, tenants)
+	}
 }
 
 // owner gives whose link o is. Not ok, with the reason: it is no link of that kind, or not one of this host's.

@@ -18,6 +18,7 @@ import (
 	"waypost/configs/fault"
 	"waypost/configs/ops"
 	"waypost/configs/throttle"
+	"waypost/edge/inbound"
 	"waypost/edge/internal/blocks"
 	"waypost/edge/internal/machines"
 	"waypost/edge/journal"
@@ -29,7 +30,7 @@ import (
 const (
 	minHeader    = 8 << 10          // request line and headers together, at least
 	otherHeaders = 4 << 10          // room for headers beside the longest link
-	maxBody      = 4 << 10          // no request that we answer has one
+	maxBody      = 4 << 10          // no request for a link has one
 	readTimeout  = 10 * time.Second // a request's headers
 	writeTimeout = 10 * time.Second // an answer
 	idleTimeout  = 75 * time.Second // between requests: longer than the proxies' own, so that they close first
@@ -49,9 +50,10 @@ type Options struct {
 	Blocks         *blocks.Set   // nil: nothing is blocked
 	Machines       *machines.Set // nil: none is known
 	Journal        *journal.Writer
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
-	ProxyProtocol  bool           // whether connections of trusted proxies begin with a header that names the client
-	CacheBytes     int64          // opened links kept in memory; 0: none
+	TrustedProxies []netip.Prefix   // whose X-Forwarded-For and Forwarded are believed
+	ProxyProtocol  bool             // whether connections of trusted proxies begin with a header that names the client
+	CacheBytes     int64            // opened links kept in memory; 0: none
+	Inbound        *inbound.Handler // takes providers' deliveries; nil: nobody does
 
 	// Connections open at once: in all (0: as many as the limit of open files leaves, which is never exceeded), and of one client (0: any number).
 	MaxConnections, MaxPerAddress int
@@ -63,6 +65,7 @@ type Options struct {
 type Server struct {
 	rules   atomic.Pointer[rules]
 	journal *journal.Writer
+	inbound *inbound.Handler // nil: none
 	run     uint64
 	trusted []netip.Prefix
 	proxied bool   // Options.ProxyProtocol
@@ -87,6 +90,7 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	s := &Server{
 		journal:     o.Journal,
+		inbound:     o.Inbound,
 		run:         uint64(o.Journal.Run()),
 		trusted:     o.TrustedProxies,
 		proxied:     o.ProxyProtocol,
@@ -109,10 +113,13 @@ func New(o Options) (*Server, error) {
 // newHTTP makes a server of HTTP. Without keep, every connection ends after one answer.
 func (s *Server) newHTTP(o *Options, keep bool) *fasthttp.Server {
 	return &fasthttp.Server{
-		Handler:               s.Handle,
-		ErrorHandler:          s.handleError,
-		ReadBufferSize:        headerBuffer(o.Tenants),
-		MaxRequestBodySize:    maxBody,
+		Handler:        s.Handle,
+		ErrorHandler:   s.handleError,
+		ReadBufferSize: headerBuffer(o.Tenants),
+		// Bodies are left where they are, but for a byte: only deliveries are read, by their own handler, within its memory. What nobody has read fasthttp passes over, or ends the
+		// connection. It costs a request without a body nothing.
+		StreamRequestBody:     true,
+		MaxRequestBodySize:    1,
 		Concurrency:           maxConnections(o.MaxConnections),
 		ReadTimeout:           readTimeout,
 		WriteTimeout:          writeTimeout,

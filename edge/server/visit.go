@@ -11,6 +11,7 @@ import (
 
 	"waypost/edge/event"
 	"waypost/edge/internal/blocks"
+	"waypost/edge/internal/client"
 	"waypost/edge/internal/repair"
 	"waypost/mint/link"
 )
@@ -183,7 +184,7 @@ func (v *visit) recordedAddress(address netip.Addr, p privacy) []byte {
 	case dropAddress:
 		return nil
 	case truncateAddress:
-		address = truncate(address)
+		address = client.Truncate(address)
 	}
 	if !address.IsValid() {
 		return nil

@@ -85,7 +85,7 @@ func TestHostileRequests(t *testing.T) {
 		{"no host", "GET /" + token + " HTTP/1.1\r\nConnection: close\r\n\r\n", "HTTP/1.1 4"},
 		{"two lengths", "GET / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", "HTTP/1.1 400"},
 		{"length and chunks", "POST / HTTP/1.1\r\n" + host + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 4"},
-		{"bad chunk", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400"},
+		{"bad chunk", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 405"},
 		{"body of a link", "GET /" + token + " HTTP/1.1\r\n" + host + "Connection: close\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 302"},
 		{"large body", "POST /" + token + " HTTP/1.1\r\n" + host + "Content-Length: 100000000\r\n\r\nx", "HTTP/1.1 405"},
 		{"large body of a GET", "GET /" + token + " HTTP/1.1\r\n" + host + "Content-Length: 100000000\r\n\r\nx", "HTTP/1.1 413"},

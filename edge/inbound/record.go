@@ -1,0 +1,113 @@
+package inbound
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+
+	"waypost/configs"
+	"waypost/edge/event"
+	"waypost/edge/internal/client"
+	"waypost/mint/link"
+)
+
+// record appends the events of one delivery to the journal: all of them, or an error. Those before it may be there then, and come again with the repeated delivery.
+func (h *Handler) record(t *tenant, s *source, d *delivery, body []byte, all []Told) error {
+	id := s.verifier.id(d)
+	if len(id) == 0 {
+		sum := sha256.Sum256(body)
+		id = hex.AppendEncode(nil, sum[:16])
+	}
+	keys := h.rules.Load().keys
+	var record []byte
+	for i := range all {
+		told := &all[i]
+		told.Report.Provider = []byte(s.provider)
+		if len(told.Report.ProviderEvent) == 0 {
+			told.Report.ProviderEvent = id
+		}
+		if t.settings.Inbound.KeepRaw {
+			told.Report.Raw = body
+		}
+		told.settle(t.settings, d.at)
+		told.followOwn(keys, t.settings)
+		e := &told.Event
+		e.ID.Run, e.Report = uint64(h.journal.Run()), &told.Report
+		var at [2]int
+		record, at = event.AppendRecord(record[:0], e)
+		if _, err := h.journal.Append(record, at[:]...); err != nil {
+			return err
+		}
+		named := 0
+		if told.Known {
+			named = 1
+		}
+		s.counts.named[named].Add(1)
+	}
+	return nil
+}
+
+// settle fills in what is the edge's to say of an event of that tenant that was told at that time, and takes out what the tenant's privacy does.
+func (told *Told) settle(t *configs.Tenant, at time.Time) {
+	e, r := &told.Event, &told.Report
+	e.Time, e.Tenant, e.TenantName = at, t.Number, t.Name
+	e.RetentionDays, e.UniqueAny = uint16(t.RetentionDays), t.Unique == "any"
+	if len(e.Stream) == 0 {
+		e.Stream = []byte(t.Stream)
+	}
+	if sent, ok := sentBy(told); ok {
+		e.Minted = sent
+	}
+	if e.Minted.IsZero() {
+		e.Minted = r.Occurred
+	}
+	if e.Minted.IsZero() {
+		e.Minted = at
+	}
+	e.Minted = e.Minted.UTC().Truncate(time.Second)
+	e.Address = clientAddress(e.Address, t.ClientAddress)
+	e.Recipient = recipient(t, e.Prospect, e.Recipient)
+	if t.ClientAddress != "keep" || !t.RecipientInLink {
+		r.Raw = nil // it names what is taken out above; the settings refuse both together
+	}
+}
+
+// sentBy is when mint made the message's id, where it made it: the links in the mail are of that moment, and so what is told of it lies on their day. Ids that mint makes
+// are UUIDs that begin with their time.
+func sentBy(told *Told) (time.Time, bool) {
+	if !told.Known || len(told.Event.Message) != 36 {
+		return time.Time{}, false
+	}
+	id, err := uuid.ParseBytes(told.Event.Message)
+	if err != nil || id.Version() != 7 {
+		return time.Time{}, false
+	}
+	return time.Unix(id.Time().UnixTime()).UTC(), true
+}
+
+// clientAddress is what is kept of an address that a provider tells. What is none is not kept.
+func clientAddress(text []byte, keep string) []byte {
+	address, err := netip.ParseAddr(string(text))
+	if err != nil || keep != "keep" && keep != "truncate" {
+		return nil
+	}
+	address = address.Unmap().WithZone("")
+	if keep == "truncate" {
+		address = client.Truncate(address)
+	}
+	return address.AppendTo(nil)
+}
+
+// recipient is what is kept of the address, the same as mint puts into links, so that both have one key.
+func recipient(t *configs.Tenant, prospect, address []byte) []byte {
+	switch {
+	case t.RecipientInLink || len(address) == 0:
+		return address
+	case len(prospect) == 0:
+		return link.HashRecipient(t.Number, address)
+	}
+	return nil
+}
