@@ -157,7 +157,7 @@ func (c *Command) one(ctx context.Context, s scenario, o options, t *total) (goo
 	}
 	if len(f.again) > 0 {
 		again := slices.Sorted(slices.Values(f.again))
-		o.say("  came again after a kill: median %d, most %d, at most %d may", again[len(again)/2], again[len(again)-1], r.mostAgain)
+		o.say("  came again after a kill: median %d, most %d, at most %d may%s", again[len(again)/2], again[len(again)-1], r.mostAgain, map[bool]string{true: " on average"}[o.kafka])
 	}
 	for _, fault := range f.faults {
 		o.say("  fault: %s", fault)

@@ -19,6 +19,7 @@ type evidence struct {
 	deliveries []delivery // what the receiver got, each (path, id) once
 	paths      []string   // the endpoints: each must get every unique click
 	lives      []life     // of the sink
+	again      []int      // with Kafka: deliveries that came again between each kill of a sink and the next
 	mostAgain  int        // of a life's deliveries that may come again; 0: nobody counts them
 	retention  [][]int    // by edge and life: the retention in force, days
 	// unheard is how often an edge died between journal and answer: as many unanswered clicks at least must stand in the log.

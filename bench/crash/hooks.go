@@ -127,6 +127,16 @@ func (h *hooks) accepted() int {
 	return h.arrived
 }
 
+// repeated counts the deliveries that were accepted before.
+func (h *hooks) repeated() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.lives {
+		n += l.twice + l.again
+	}
+	return n
+}
+
 // acceptedFrom counts what was accepted from one life.
 func (h *hooks) acceptedFrom(n int) int {
 	h.mu.Lock()

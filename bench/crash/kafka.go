@@ -28,6 +28,7 @@ const (
 // kafkaScenarios in the order in which a round runs them.
 var kafkaScenarios = []scenario{
 	{name: "kafka", what: "edges, sinks and brokers killed, stopped and cut off", edges: 2, run: storm},
+	{name: "kafka-deliveries", what: "one of two sinks killed while both deliver as fast as they can", edges: 1, run: killDeliveringGroup, rate: deliveriesRate},
 	{name: "kafka-control", what: "edges that answer before they append: must fail", edges: 2, run: answerFirst, fails: true},
 }
 
@@ -317,7 +318,16 @@ func (r *round) finishKafka() (*evidence, error) {
 	var refused []string
 	e.deliveries, refused = r.hooks.all()
 	e.complaints = append(r.complaints, refused...)
+	e.again, e.mostAgain = since(append(r.againAt, r.hooks.repeated())), r.mostAgain
 	return e, nil
+}
+
+// since gives what each count adds to the one before it.
+func since(counts []int) (added []int) {
+	for i := 1; i < len(counts); i++ {
+		added = append(added, counts[i]-counts[i-1])
+	}
+	return added
 }
 
 // finishSinks waits for the webhooks that are due, stops the sinks, and gives one of them one more life in which nothing new may be sent.

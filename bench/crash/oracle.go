@@ -271,6 +271,14 @@ func (e *evidence) checkAgain(f *findings) {
 	if e.mostAgain == 0 {
 		return
 	}
+	f.again = e.again
+	sum := 0
+	for _, n := range e.again {
+		sum += n
+	}
+	if most := len(e.again) * e.mostAgain; sum > most {
+		f.fault("after %d kills of a sink %d deliveries came again, at most %d may", len(e.again), sum, most)
+	}
 	for i, l := range e.lives {
 		if i < len(e.lives)-1 { // the last one ended in order
 			f.again = append(f.again, l.again)

@@ -156,6 +156,7 @@ func TestOracleFinds(t *testing.T) {
 		{"too many again", func(w *world) {
 			w.mostAgain, w.lives = 10, []life{{accepted: 5, again: 1}, {accepted: 50, again: 11}, {}}
 		}, "of 50 deliveries of the sink's life 1 came 11 again, at most 10 may"},
+		{"too many again, of two sinks", func(w *world) { w.mostAgain, w.again = 10, []int{1, 25, 5} }, "after 3 kills of a sink 31 deliveries came again, at most 30 may"},
 		{"complaint", func(w *world) { w.complaints = []string{"something"} }, "something"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -76,9 +76,10 @@ type round struct {
 	disturbed      int            // with Kafka: disturbances
 	repeats        int            // with Kafka: records that the readers' rules dropped
 	complaints     []string
-	damageExpected bool // the scenario damages a journal itself
-	mostAgain      int  // deliveries that may come again after a kill of the sink; 0: nobody counts them
-	sealed         int  // mails of the stock
+	damageExpected bool  // the scenario damages a journal itself
+	againAt        []int // with Kafka: deliveries that had come again at each kill of a sink
+	mostAgain      int   // deliveries that may come again after a kill of the sink; 0: nobody counts them
+	sealed         int   // mails of the stock
 }
 
 // begin starts everything with the given number of edges. The caller must call end.
@@ -215,6 +216,14 @@ func (r *round) wait(what string, within time.Duration, holds func() bool) error
 		}
 	}
 	return nil
+}
+
+// settles is how long what must come may take.
+func (r *round) settles() time.Duration {
+	if r.kafka {
+		return kafkaSettle
+	}
+	return settleWithin
 }
 
 func (r *round) answeredSince() int64 { return r.load.answered.Load() - r.answeredBefore }

@@ -88,7 +88,7 @@ func TestTakes(t *testing.T) {
 func TestRemovedLane(t *testing.T) {
 	c := testCourier(4)
 	p := newPartition(c, nil, 1)
-	record := newTracker("unique", 0, -1).begin(0, 0, 1000)
+	record := newTracker("unique", standing{source: -1}).begin(0, 0, 1000)
 	if err := c.Put(added("https://a.example.com/"), good); err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,10 @@
 // # Positions
 //
 // A position passes a record only when each of its deliveries has ended in a topic: as an attempt that was answered, in a retry topic, or among the dead. It is
-// committed to the group, under the generation and member that own the partition, so that a sink that was replaced unknowingly moves nothing. The offset that the
-// readers' rule needs, the highest source offset below the position, stands in the commit's metadata.
+// committed to the group, under the generation and member that own the partition, so that a sink that was replaced unknowingly moves nothing. In the commit's metadata stands what else
+// is known (standing.go): the offset that the readers' rule needs, the highest source offset below the position; and which records behind the position are finished. One delivery
+// that waits in a lane, or whose receiver is slow, holds the position back by what thousands of others pass meanwhile: without that, each crash sent those again, and what had
+// been put off behind the position stood in the retry topics twice from then on, after the next crash four times.
 //
 // Partition N of unique and of every retry topic belongs to whom the group gave partition N of the events. When a generation ends, nothing more is begun; attempts
 // under way may end within a second and are then cut. What was finished and not committed is sent again by the next owner, under the same id.

@@ -101,7 +101,7 @@ func TestForgottenDeliveriesAreDropped(t *testing.T) {
 	}
 	p := newPartition(c, nil, 0)
 	before := time.Now().Add(-time.Minute)
-	tracker := newTracker("retry", 0, -1)
+	tracker := newTracker("retry", standing{source: -1})
 	job := func(recipient string, offset int64) *job {
 		e := clickOf(recipient, before)
 		return &job{owner: p, record: tracker.begin(offset, -1, 1), delivery: delivery{
@@ -121,7 +121,7 @@ func TestForgottenDeliveriesAreDropped(t *testing.T) {
 			out.record.ended()
 		}
 	}
-	if position, _ := tracker.place(); position != 2 {
+	if position := tracker.place().position; position != 2 {
 		t.Errorf("the position is %d, want 2", position)
 	}
 	p.resume(job("stays@example.com", 2))

@@ -2,9 +2,7 @@ package topic
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -69,11 +67,8 @@ func (g *generation) store(ctx context.Context, stored map[place]kafka.OffsetCom
 	moved := map[string][]kafka.OffsetCommit{}
 	for _, p := range g.partitions {
 		for _, t := range p.positions() {
-			position, source := t.place()
-			now := kafka.OffsetCommit{Partition: p.n, Offset: position}
-			if source >= 0 {
-				now.Metadata = strconv.FormatInt(source, 10)
-			}
+			s := t.place()
+			now := kafka.OffsetCommit{Partition: p.n, Offset: s.position, Metadata: s.metadata()}
 			if stored[place{t.topic, p.n}] != now {
 				moved[t.topic] = append(moved[t.topic], now)
 			}
@@ -110,8 +105,8 @@ func (g *generation) send(ctx context.Context, moved map[string][]kafka.OffsetCo
 	return nil
 }
 
-// committed gives the positions of one partition in the group; -1 where there is none. source is what stands in the metadata of unique's.
-func (c *Courier) committed(ctx context.Context, n int, topics []string) (offsets map[string]int64, source int64, err error) {
+// committed gives how far the group has come in one partition of each topic; topics without a position are not among them.
+func (c *Courier) committed(ctx context.Context, n int, topics []string) (map[string]standing, error) {
 	request := &kafka.OffsetFetchRequest{GroupID: c.o.Group, Topics: map[string][]int{}}
 	for _, topic := range topics {
 		request.Topics[topic] = []int{n}
@@ -121,23 +116,21 @@ func (c *Courier) committed(ctx context.Context, n int, topics []string) (offset
 		err = response.Error
 	}
 	if err != nil {
-		return nil, -1, fmt.Errorf("positions of group %s: %w", c.o.Group, err)
+		return nil, fmt.Errorf("positions of group %s: %w", c.o.Group, err)
 	}
-	offsets, source = map[string]int64{}, -1
+	all := map[string]standing{}
 	for topic, partitions := range response.Topics {
 		for _, p := range partitions {
 			if p.Error != nil {
-				return nil, -1, fmt.Errorf("position of %s/%d in group %s: %w", topic, n, c.o.Group, p.Error)
+				return nil, fmt.Errorf("position of %s/%d in group %s: %w", topic, n, c.o.Group, p.Error)
 			}
-			offsets[topic] = p.CommittedOffset
-			if topic == c.unique && p.Metadata != "" {
-				if source, err = strconv.ParseInt(p.Metadata, 10, 64); err != nil {
-					return nil, -1, fmt.Errorf("position of %s/%d in group %s: %w", topic, n, c.o.Group, errMetadata)
-				}
+			if p.CommittedOffset < 0 {
+				continue
+			}
+			if all[topic], err = parseStanding(p.CommittedOffset, p.Metadata); err != nil {
+				return nil, fmt.Errorf("position of %s/%d in group %s: %w", topic, n, c.o.Group, err)
 			}
 		}
 	}
-	return offsets, source, nil
+	return all, nil
 }
-
-var errMetadata = errors.New("its metadata is no source offset: another program has committed to the group")

@@ -165,7 +165,7 @@ func (c *Courier) eachWaiting(ctx context.Context, visit func(*waitingHeaders)) 
 		topics[i] = r.topic
 	}
 	for n := range c.o.Kafka.Partitions {
-		positions, _, err := c.committed(ctx, n, topics)
+		positions, err := c.committed(ctx, n, topics)
 		if err != nil {
 			return err
 		}
@@ -174,11 +174,11 @@ func (c *Courier) eachWaiting(ctx context.Context, visit func(*waitingHeaders)) 
 			if err != nil {
 				return err
 			}
-			at := span.First
-			if position, known := positions[topic]; known {
-				at = max(at, position)
-			}
-			err = eachBetween(ctx, c.log, topic, n, at, span.End, func(m *kafkalog.Message) error {
+			came := positions[topic] // nothing, where there is none
+			err = eachBetween(ctx, c.log, topic, n, max(span.First, came.position), span.End, func(m *kafkalog.Message) error {
+				if came.finished(m.Offset) {
+					return nil
+				}
 				if left--; left < 0 {
 					return errEnough
 				}

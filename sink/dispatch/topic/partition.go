@@ -142,28 +142,24 @@ func (p *partition) load(ctx context.Context) ([]*tracker, error) {
 	for _, r := range p.c.retry {
 		topics = append(topics, r.topic)
 	}
-	committed, source, err := p.c.committed(ctx, p.n, topics)
+	committed, err := p.c.committed(ctx, p.n, topics)
 	if err != nil {
 		return nil, err
 	}
-	p.source = source
 	var trackers []*tracker
 	for _, name := range topics {
 		log, err := p.c.log.Span(ctx, name, p.n)
 		if err != nil {
 			return nil, err
 		}
-		at, known := committed[name]
-		if !known || at < 0 {
-			at = log.First
+		from, known := committed[name]
+		if !known {
+			from = standing{position: log.First, source: -1, upto: log.First}
 			p.c.o.Logger.Info("no position of webhooks in the group: from the beginning", "topic", name, "partition", p.n, "group", p.c.o.Group, "records", log.End-log.First)
 		}
-		t := newTracker(name, at, -1)
-		if name == p.c.unique {
-			t.source = source
-		}
-		trackers = append(trackers, t)
+		trackers = append(trackers, newTracker(name, from))
 	}
+	p.source = trackers[0].source // unique's
 	return trackers, nil
 }
 
@@ -246,6 +242,10 @@ func (p *partition) readUnique(ctx context.Context, t *tracker) {
 			return true
 		}
 		p.source = first.Source
+		if t.finished(m.Offset) {
+			t.begin(m.Offset, first.Source, 0)
+			return true
+		}
 		to = to[:0]
 		looked := p.c.forgotten.version.Load()
 		if decoder.Decode(&e, m.Value) == nil && (first.Person && !e.UniqueAny || first.Any && e.UniqueAny) && !p.c.forget(&e, m.At) {
@@ -276,6 +276,10 @@ func (p *partition) readRetry(ctx context.Context, t *tracker, delay time.Durati
 	// How often a topic in which nothing stands is looked at: what comes into it is due in delay at the earliest.
 	idle := min(delay/10, 5*time.Second)
 	p.each(ctx, t, idle, func(m *kafkalog.Message) bool {
+		if t.finished(m.Offset) {
+			t.begin(m.Offset, -1, 0)
+			return true
+		}
 		if left := time.Until(m.At.Add(delay)); left > 0 {
 			kafkalog.Wait(ctx, min(left, longestHold))
 			if left > idle {

@@ -2,6 +2,7 @@ package topic
 
 import (
 	"log/slog"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // However deliveries end: the position never passes a record that has one open, and stands behind the last when all have ended.
 func TestTracker(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		tr := newTracker("unique", 100, 7)
+		tr := newTracker("unique", standing{position: 100, source: 7, upto: 100})
 		var open []*entry
 		unfinished := map[int64]int{}
 		at, source, highest := int64(100), int64(7), map[int64]int64{}
@@ -53,21 +54,88 @@ func TestTracker(t *testing.T) {
 				}
 				below = max(below, highest[offset])
 			}
-			if position, source := tr.place(); position != first || source != below {
-				t.Fatalf("position %d, source %d; want %d, %d", position, source, first, below)
+			if s := tr.place(); s.position != first || s.source != below {
+				t.Fatalf("position %d, source %d; want %d, %d", s.position, s.source, first, below)
 			}
+			// Who goes on from there knows of each record whether it was finished, also after another crash before it has read them all again.
+			next, again := from(t, tr.place()), int64(100)
+			for again < first {
+				again++
+			}
+			for ; again < at && rapid.Bool().Draw(t, "read again"); again++ {
+				if n, is := unfinished[again]; is {
+					next.begin(again, -1, min(n, 1))
+				}
+			}
+			third := from(t, next.place())
+			for offset, n := range unfinished {
+				if got, want := third.finished(offset), n == 0; got != want {
+					t.Fatalf("offset %d: finished %v, want %v; %+v, then %+v", offset, got, want, tr.place(), next.place())
+				}
+			}
+			if third.finished(at) {
+				t.Fatal("finished, and never read")
+			}
+		}
+	})
+}
+
+// from gives a tracker as the next generation has it, from what was committed.
+func from(t *rapid.T, s standing) *tracker {
+	read, err := parseStanding(s.position, s.metadata())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newTracker("unique", read)
+}
+
+// What finds no room in the metadata counts as unfinished.
+func TestStandingIsBounded(t *testing.T) {
+	s := standing{position: 0, source: 1 << 60, upto: 1 << 20}
+	for offset := int64(0); offset < s.upto; offset += 2 {
+		s.add(offset)
+	}
+	text := s.metadata()
+	read, err := parseStanding(0, text)
+	if err != nil || len(text) > 4096 || read.source != s.source || read.upto < 1000 {
+		t.Fatalf("%d bytes, up to %d, %v", len(text), read.upto, err)
+	}
+	for offset := range s.upto {
+		if got, want := read.finished(offset), offset%2 == 1 && offset < read.upto; got != want {
+			t.Fatalf("offset %d: finished %v, want %v", offset, got, want)
+		}
+	}
+}
+
+func FuzzStanding(f *testing.F) {
+	for _, text := range []string{"", "12", ".", "12.AQ", "12.BQABAgE", ".AAAA", "-1.", "x", "1.AQ=="} {
+		f.Add(int64(100), text)
+	}
+	f.Fuzz(func(t *testing.T, position int64, text string) {
+		s, err := parseStanding(position, text)
+		if err != nil || position < 0 {
+			return
+		}
+		for _, offset := range []int64{0, position - 1, position, position + 1, s.upto - 1, s.upto, math.MaxInt64} {
+			if s.finished(offset) && offset >= s.upto {
+				t.Errorf("%d is finished, behind %d", offset, s.upto)
+			}
+		}
+		again, err := parseStanding(position, s.metadata())
+		if err != nil || again.upto > s.upto {
+			t.Errorf("%+v became %+v, %v", s, again, err)
 		}
 	})
 }
 
 // A topic that was made anew is read from its beginning, and no old source offset drops anything of it.
 func TestTrackerRestarts(t *testing.T) {
-	tr := newTracker("unique", 100, 7)
+	tr := newTracker("unique", standing{position: 100, source: 7, upto: 100})
 	tr.begin(100, 9, 1)
 	tr.restart(3)
 	tr.begin(3, 1, 0)
-	if position, source := tr.place(); position != 4 || source != 1 {
-		t.Errorf("position %d, source %d; want 4, 1", position, source)
+	if s := tr.place(); s.position != 4 || s.source != 1 {
+		t.Errorf("position %d, source %d; want 4, 1", s.position, s.source)
 	}
 }
 
@@ -200,7 +268,7 @@ func TestLane(t *testing.T) {
 func TestHolds(t *testing.T) {
 	c := testCourier(1)
 	p := newPartition(c, nil, 1)
-	record := newTracker("unique", 0, -1).begin(0, 0, 1000)
+	record := newTracker("unique", standing{source: -1}).begin(0, 0, 1000)
 	l := testLane(c, gate.Limits{})
 	for range 1000 {
 		l.learn(time.Second / 100) // one at a time: 100 a second
@@ -233,7 +301,7 @@ func TestHolds(t *testing.T) {
 func TestLaneOfAFailingEndpoint(t *testing.T) {
 	c := testCourier(10)
 	p := newPartition(c, nil, 1)
-	record := newTracker("unique", 0, -1).begin(0, 0, 1000)
+	record := newTracker("unique", standing{source: -1}).begin(0, 0, 1000)
 	l := testLane(c, gate.Limits{Concurrency: 2, Failures: 1, Longest: time.Hour})
 	now := time.Now()
 	waiting := &job{owner: p, record: record, delivery: delivery{holds: 30, attempts: 3}}

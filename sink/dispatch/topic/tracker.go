@@ -14,8 +14,9 @@ type tracker struct {
 	entries  []*entry // begun and not passed, by offset
 	read     int64    // behind what was begun
 	position int64
-	source   int64 // highest source offset below position: the readers' rule goes on from it. -1: none; always, but for unique
-	end      int64 // of the partition when it was last fetched
+	source   int64    // highest source offset below position: the readers' rule goes on from it. -1: none; always, but for unique
+	end      int64    // of the partition when it was last fetched
+	before   standing // what an earlier generation left; written by the reader only
 }
 
 // entry is a record that is under way.
@@ -26,9 +27,12 @@ type entry struct {
 	open   int // deliveries that have not ended
 }
 
-func newTracker(topic string, position, source int64) *tracker {
-	return &tracker{topic: topic, read: position, position: position, source: source}
+func newTracker(topic string, from standing) *tracker {
+	return &tracker{topic: topic, read: from.position, position: from.position, source: from.source, before: from}
 }
+
+// finished says that an earlier generation has finished the record. Only the reader asks.
+func (t *tracker) finished(offset int64) bool { return t.before.finished(offset) }
 
 // begin takes up a record with so many deliveries, each of which must be ended once.
 func (t *tracker) begin(offset, source int64, deliveries int) *entry {
@@ -54,6 +58,7 @@ func (t *tracker) restart(offset int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.entries, t.read, t.position, t.source = nil, offset, offset, -1
+	t.before = standing{position: offset, source: -1, upto: offset}
 }
 
 // ended says that one delivery of the record has ended.
@@ -82,10 +87,25 @@ func (t *tracker) advanceLocked() {
 }
 
 // place gives what is to be committed.
-func (t *tracker) place() (position, source int64) {
+func (t *tracker) place() standing {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.position, t.source
+	s := standing{position: t.position, source: t.source, upto: t.position}
+	if len(t.entries) == 0 && t.read >= t.before.upto {
+		return s
+	}
+	s.upto = max(t.read, t.before.upto)
+	for _, e := range t.entries {
+		if e.open > 0 {
+			s.add(e.offset)
+		}
+	}
+	for _, o := range t.before.open { // what is not read again yet
+		for at := max(o.begin, t.read); at < o.end; at++ {
+			s.add(at)
+		}
+	}
+	return s
 }
 
 // behind is how many records of the partition are not finished.
