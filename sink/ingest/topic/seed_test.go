@@ -9,6 +9,7 @@ import (
 	"waypost/edge/event"
 	"waypost/sink/ingest"
 	"waypost/sink/internal/kafkalog"
+	"waypost/sink/internal/person"
 	"waypost/sink/internal/store"
 )
 
@@ -109,6 +110,35 @@ func TestSownStoreKnows(t *testing.T) {
 	}
 	first, ok := ReadFirst(&k.topics["unique"][1])
 	if !ok || first.Source != 1 {
+		t.Errorf("%+v, %v: want the event at offset 1", first, ok)
+	}
+}
+
+// A store that was given the tombstones of another takes a forgotten click for a repeat, also when it is made anew.
+func TestSownTombstonesAreKnown(t *testing.T) {
+	k := newMemory()
+	k.click(1, 1, 0, 0)
+	k.click(2, 2, 0, 0)
+	o := testOptions(t, k, t.TempDir())
+	var decoder event.Decoder
+	var e event.Event
+	if err := decoder.Decode(&e, k.topics["events"][0].Value); err != nil {
+		t.Fatal(err)
+	}
+	unique, _ := e.Unique()
+	secret := [store.SecretBytes]byte{1}
+	key := store.TombstoneKey(uint16(store.DayOf(e.Minted)), e.Tenant, person.NewHasher(secret).Unique(unique))
+	r := TombstonesRecord(secret, append(key, store.AppendBuried(nil, store.Firsts{Any: store.Buried, Person: store.Buried})...))
+	seed := kafkalog.Message{Value: r.Value, At: day0.Add(time.Second)}
+	for _, h := range r.Headers {
+		seed.Headers = append(seed.Headers, kafkalog.Header{Key: []byte(h.Key), Value: h.Value})
+	}
+	k.append("unique", seed)
+	level(t, k, o)
+	if n := len(k.topics["unique"]); n != 2 {
+		t.Fatalf("%d records in unique, want the seed and one first", n)
+	}
+	if first, ok := ReadFirst(&k.topics["unique"][1]); !ok || first.Source != 1 {
 		t.Errorf("%+v, %v: want the event at offset 1", first, ok)
 	}
 }
