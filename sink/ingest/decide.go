@@ -227,10 +227,12 @@ func (d *Decider) load() error {
 		return fmt.Errorf("ingest: %w", err)
 	}
 	defer iter.Close()
+	graves := graves{d: d}
+	defer graves.close()
 	for i := range d.lookups {
 		l := &d.lookups[i]
 		if i == 0 || l.key != d.lookups[i-1].key {
-			if err := d.loadEntry(iter, &l.key); err != nil {
+			if err := d.loadEntry(iter, &graves, &l.key); err != nil {
 				return err
 			}
 		}
@@ -244,7 +246,7 @@ func (d *Decider) load() error {
 	return nil
 }
 
-func (d *Decider) loadEntry(iter *pebble.Iterator, key *store.UniqueKey) error {
+func (d *Decider) loadEntry(iter *pebble.Iterator, graves *graves, key *store.UniqueKey) error {
 	d.entries = append(d.entries, entry{key: *key})
 	e := &d.entries[len(d.entries)-1]
 	var err error
@@ -257,7 +259,7 @@ func (d *Decider) loadEntry(iter *pebble.Iterator, key *store.UniqueKey) error {
 		return fmt.Errorf("ingest: %w", err)
 	}
 	if len(d.forgotten.days) > 0 && e.firsts.Person == (event.ID{}) {
-		buried, err := d.buried(key)
+		buried, err := graves.buried(key)
 		if err != nil {
 			return err
 		}

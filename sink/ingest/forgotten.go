@@ -92,6 +92,41 @@ func (f *forgotten) leave(tenant uint32, lowest uint16) {
 	}
 }
 
+// graves looks for tombstones of a batch's keys. Most of them have none, which the filters of the store's files say: an iterator asks those of the last level too.
+type graves struct {
+	d    *Decider
+	iter *pebble.Iterator // nil: none was looked for
+}
+
+func (g *graves) close() {
+	if g.iter != nil {
+		_ = g.iter.Close() // its error was seen with the look-up
+	}
+}
+
+// buried is the Decider's.
+func (g *graves) buried(key *store.UniqueKey) (f store.Firsts, err error) {
+	if !g.d.forgotten.days[tenantDay{key.Tenant(), key.Day()}] {
+		return f, nil
+	}
+	if g.iter == nil {
+		start, end := store.Tombstones.Range()
+		if g.iter, err = g.d.store.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end, UseL6Filters: true}); err != nil {
+			return f, fmt.Errorf("ingest: %w", err)
+		}
+	}
+	tombstone := store.TombstoneKey(key.Day(), key.Tenant(), g.d.forgotten.hasher.Unique(key.Unique()))
+	if !g.iter.SeekPrefixGE(tombstone) {
+		err = g.iter.Error()
+	} else if f, err = store.ParseBuried(g.iter.Value()); err != nil {
+		err = fmt.Errorf("tombstone %x: %w", tombstone, err)
+	}
+	if err != nil {
+		return f, fmt.Errorf("ingest: %w", err)
+	}
+	return f, nil
+}
+
 // buried gives the firsts of a key's tombstone; none where there is no tombstone.
 func (d *Decider) buried(key *store.UniqueKey) (store.Firsts, error) {
 	if !d.forgotten.days[tenantDay{key.Tenant(), key.Day()}] {
