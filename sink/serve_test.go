@@ -269,6 +269,55 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
+// The stream at the API's address is for who has a token, and shows the events of its tenant only.
+func TestStreamOfATenant(t *testing.T) {
+	f := newFolder(t)
+	f.write("sink.yaml", settings+"api: {listen: 127.0.0.1:0}\n")
+	f.write("tenants.yaml", `tenants:
+  - {number: 1, name: demo, hosts: ["http://127.0.0.1:8080"], api_tokens: [00000000-0000-0000-0000-000000000001]}
+  - {number: 2, name: other, hosts: ["http://127.0.0.1:8081"], api_tokens: [00000000-0000-0000-0000-000000000002]}
+`)
+	w := f.journal()
+	s := f.start()
+	f.click(w, "a", 0)
+	s.line(t)
+	for _, c := range []struct {
+		name, value, query string
+		status             int
+		want               string
+	}{
+		{"X", "x", "", 401, `{"error":"Authorization: must be Bearer and one of the api_tokens`},
+		{"Authorization", "Bearer 00000000-0000-0000-0000-000000000003", "", 401, `{"error":`},
+		{"Authorization", "00000000-0000-0000-0000-000000000001", "", 401, `{"error":`},
+		{"Authorization", "Bearer 00000000-0000-0000-0000-000000000002", "?tenant=demo", 403, `{"error":"tenant = \"demo\": the token is of another tenant"}`},
+		{"Authorization", "Bearer 00000000-0000-0000-0000-000000000001", "?since=oldest", 200, "retry: 2000"},
+		{"X-Postmark-Server-Token", "00000000-0000-0000-0000-000000000001", "?since=oldest&tenant=demo", 200, "retry: 2000"},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.api+"/v1/events/stream"+c.query, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set(c.name, c.value)
+		request.Close = true
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(response.Body)
+		lines.Scan()
+		if response.StatusCode != c.status || !strings.HasPrefix(lines.Text(), c.want) {
+			t.Errorf("%s: %s%s: %s %s", c.name, c.value, c.query, response.Status, lines.Text())
+		}
+		for c.status == http.StatusOK && lines.Text() != "event: email.clicked" {
+			if !lines.Scan() {
+				t.Fatalf("%s: no event: %v", c.name, lines.Err())
+			}
+		}
+		_ = response.Body.Close()
+	}
+	s.stop(t)
+}
+
 // A webhook that is made through the API while the sink runs is told of the next click, also after a restart, until it is removed.
 func TestWebhookThroughTheAPI(t *testing.T) {
 	f := newFolder(t)

@@ -10,8 +10,8 @@
 // anything but its own goroutine and 64 KiB, and events are kept for it where they are kept anyway. With journals, an event is shown when its decision is on the disk: then the
 // store knows whether it was a first, and a restart decides nothing differently. The decider only rings a bell after each batch.
 //
-// Rejected: a ring of recent events that all readers share. It saves decoding (a reader looks into 2 to 3 million events a second that are not for it, and half a million that are),
-// and needs a second way for who is behind it, a handing over between the two, and a goroutine in the decider's way.
+// Rejected: a ring of recent events that all readers share. It saves decoding and asking the store (go test ./sink/live -bench Reader), and needs a second way for who is behind it, a
+// handing over between the two, and a goroutine in the decider's way.
 //
 // # Cursors
 //

@@ -36,7 +36,7 @@ var transport = &http.Transport{DisableKeepAlives: true}
 
 // desk is a sink on one machine: journals, a store, a decider that works when it is told to, and a hub.
 type desk struct {
-	t       *testing.T
+	t       testing.TB
 	dirs    []string
 	writers []*journal.Writer
 	store   *store.Store
@@ -53,7 +53,7 @@ type silent struct{}
 func (silent) Due(*pebble.Batch, ingest.First) error { return nil }
 func (silent) Committed()                            {}
 
-func newDesk(t *testing.T, journals int, change ...func(*Options)) *desk {
+func newDesk(t testing.TB, journals int, change ...func(*Options)) *desk {
 	t.Helper()
 	d := &desk{t: t}
 	dir := t.TempDir()
@@ -183,7 +183,7 @@ func (d *desk) decide() {
 
 // client reads a stream.
 type client struct {
-	t      *testing.T
+	t      testing.TB
 	body   io.ReadCloser
 	lines  *bufio.Scanner
 	cancel context.CancelFunc
@@ -205,7 +205,7 @@ func (d *desk) get(query, last string, header ...string) *client {
 	return connect(d.t, d.server.URL+Path+query, last, header...)
 }
 
-func connect(t *testing.T, url, last string, header ...string) *client {
+func connect(t testing.TB, url, last string, header ...string) *client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	t.Cleanup(cancel)
@@ -226,7 +226,7 @@ func connect(t *testing.T, url, last string, header ...string) *client {
 	return c
 }
 
-func request(ctx context.Context, t *testing.T, url, last string, header ...string) *http.Request {
+func request(ctx context.Context, t testing.TB, url, last string, header ...string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -272,7 +272,7 @@ func (c *client) next() message {
 	return message{ended: true}
 }
 
-func (m *message) read(t *testing.T) {
+func (m *message) read(t testing.TB) {
 	t.Helper()
 	var document map[string]any
 	if err := json.Unmarshal([]byte(m.data), &document); err != nil {
