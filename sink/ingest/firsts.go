@@ -10,6 +10,21 @@ import (
 	"waypost/sink/internal/store"
 )
 
+// Forgotten says which events are of people who were forgotten, for those who show events beside deciding. It knows those of when it was made. Not for concurrent use.
+type Forgotten struct{ of forgotten }
+
+// NewForgotten reads from the store who was.
+func NewForgotten(s *store.Store) (*Forgotten, error) {
+	f := &Forgotten{}
+	if err := f.of.load(s); err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	return f, nil
+}
+
+// Is says whether the event is of one, from before it was asked for.
+func (f *Forgotten) Is(e *event.Event) bool { return f.of.was(e) }
+
 // FirstOf says of an event that was decided, and of its Kafka key, whether it was the first of any client and the first of a person. It asks the store, which forgets when the day of the
 // mail leaves: at the tenant's floor, a week after its retention at the earliest. From then on no event of the mail is a first. Any goroutine may call it.
 func FirstOf(s *store.Store, e *event.Event, key []byte) (anyClient, person bool, err error) {

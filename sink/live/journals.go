@@ -22,6 +22,7 @@ type journals struct {
 	bell  *bell
 	feeds []*feed
 	turn  int
+	gone  *ingest.Forgotten
 }
 
 // feed is one journal.
@@ -183,7 +184,7 @@ func (j *journals) take(e *entry) (taken, error) {
 // look makes an entry of a record that the reader wants.
 func (j *journals) look(e *entry, record *journal.Record) (bool, error) {
 	key, document, err := event.SplitRecord(record.Payload)
-	if err != nil || !j.admits(key, document) {
+	if err != nil || !j.admits(key, document) || j.gone.Is(&j.event) {
 		return false, nil //nolint:nilerr // who decides has counted it
 	}
 	anyClient, person, err := ingest.FirstOf(j.store, &j.event, key)
@@ -212,7 +213,10 @@ func (j *journals) close() {
 
 // openJournals begins where the query says.
 func (h *Hub) openJournals(ctx context.Context, q *query) (source, error) {
-	j := &journals{sieve: sieve{query: q}, store: h.o.Store, bell: &h.bell}
+	j, err := h.newJournals(q)
+	if err != nil {
+		return nil, err
+	}
 	places, gap, err := h.places(ctx, q)
 	if err != nil {
 		return nil, err
@@ -229,6 +233,11 @@ func (h *Hub) openJournals(ctx context.Context, q *query) (source, error) {
 		j.feeds[0].gap(gap)
 	}
 	return j, nil
+}
+
+func (h *Hub) newJournals(q *query) (*journals, error) {
+	gone, err := ingest.NewForgotten(h.o.Store)
+	return &journals{sieve: sieve{query: q}, store: h.o.Store, bell: &h.bell, gone: gone}, err
 }
 
 // places are where each journal is to be read from; nil: from its beginning. A gap is why events may be missing before.

@@ -101,11 +101,15 @@ func (h *Hub) lastOfJournals(ctx context.Context, q *query) ([]*journal.Position
 
 // marksOf are the last events of a journal that the reader wants, between two places.
 func (h *Hub) marksOf(ctx context.Context, q *query, dir string, from, to journal.Position) ([]mark[journal.Position], error) {
+	j, err := h.newJournals(q)
+	if err != nil {
+		return nil, err
+	}
 	f, err := newFeed(h.o.Store, dir, &from)
 	if err != nil {
 		return nil, err
 	}
-	j := &journals{sieve: sieve{query: q}, store: h.o.Store, bell: &h.bell, feeds: []*feed{f}}
+	j.feeds = []*feed{f}
 	defer j.close()
 	kept := ring[journal.Position]{most: q.last}
 	var e entry
