@@ -170,10 +170,10 @@ func travel(t *testing.T, c stack.Config) (steps []step, events []told) {
 		}
 	}
 	withKafka := c.Kafka != nil // then the stream is the topic, which does not say who was first
-	shown := all.saw(t, inStream(steps, events, false, !withKafka))
-	firsts.saw(t, inStream(steps, events, true, true))
+	shown := all.saw(t, j.wanted(steps, events, false, !withKafka))
+	firsts.saw(t, j.wanted(steps, events, true, true))
 	const seen = 2 // a reader that comes back after these
-	j.watch("", shown[seen-1].cursor).saw(t, inStream(steps[seen:], events[seen:], false, !withKafka))
+	j.watch("", shown[seen-1].cursor).saw(t, j.wanted(steps[seen:], events[seen:], false, !withKafka))
 	j.stop() // sends what was decided
 	j.compare(steps, events, goldens)
 	return steps, events
