@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"os"
@@ -29,6 +30,7 @@ type told struct {
 
 	document []byte
 	at       time.Time
+	occurred time.Time // what a provider says; zero: the edge saw it itself
 }
 
 func parseTold(t *testing.T, document []byte) told {
@@ -37,6 +39,9 @@ func parseTold(t *testing.T, document []byte) told {
 	err := json.Unmarshal(document, &e)
 	if err == nil {
 		e.at, err = time.Parse(time.RFC3339Nano, e.Time)
+	}
+	if err == nil && e.Data.Occurred != "" {
+		e.occurred, err = time.Parse(time.RFC3339Nano, e.Data.Occurred)
 	}
 	if err != nil {
 		t.Fatalf("%v in %s", err, document)
@@ -61,22 +66,39 @@ func (e *told) check(t *testing.T, began time.Time) {
 	if e.at.Before(began.Truncate(time.Microsecond)) || e.at.After(time.Now()) {
 		t.Errorf("%s happened at %s, the test began at %s", e.Type, e.Time, began)
 	}
+	if !e.occurred.IsZero() && !e.occurred.Equal(providersTime(began)) {
+		t.Errorf("%s occurred at %s, the provider said %s", e.Type, e.occurred, providersTime(began))
+	}
+}
+
+// providersTime is what the providers' documents of a test say that began then: such as all of their forms can hold.
+func providersTime(began time.Time) time.Time { return began.UTC().Truncate(time.Second) }
+
+// ofProvider are the forms in which golden documents name a provider's time.
+func ofProvider(t time.Time) []string {
+	return []string{
+		"${occurred}", t.Format("2006-01-02T15:04:05.000000Z"),
+		"${occurred with seven digits}", sevenDigits(t),
+		"${occurred with three digits}", millis(t),
+		"${occurred in unix time}", strconv.FormatInt(t.Unix(), 10),
+	}
 }
 
 // values are what a golden document names in ${}: of its event, of a clock, or derived from the event's id as edge/event/README.md says.
 func (e *told) values(t *testing.T, body []byte) *strings.Replacer {
 	t.Helper()
-	sum := sha256.Sum256([]byte("maileroo:" + e.ID))
+	sum, bits := sha256.Sum256([]byte("maileroo:"+e.ID)), sha256.Sum256([]byte("postmark:"+e.ID))
 	named := uuid.NewSHA1(uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:waypost:event")), []byte(e.ID))
-	return strings.NewReplacer(
+	return strings.NewReplacer(append(ofProvider(e.occurred),
 		"${id}", e.ID, "${run}", e.Run, "${sequence}", e.Sequence, "${time}", e.Time, "${minted}", e.Data.Link.Minted,
-		"${time with seven digits}", e.at.UTC().Format("2006-01-02T15:04:05.0000000Z"),
+		"${time with seven digits}", sevenDigits(e.at),
 		"${time with three digits}", millis(e.at),
 		"${unix time}", strconv.FormatInt(e.at.Unix(), 10),
 		"${48 hex digits}", hex.EncodeToString(sum[:24]),
 		"${uuid}", named.String(),
 		"${due}", e.due(t, body),
-	)
+		"${53 bits}", strconv.FormatUint(binary.BigEndian.Uint64(bits[:])>>11, 10),
+	)...)
 }
 
 var dueAt = regexp.MustCompile(`"timestamp":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"}$`)
@@ -93,6 +115,8 @@ func (e *told) due(t *testing.T, body []byte) string {
 	}
 	return string(m[1])
 }
+
+func sevenDigits(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0000000Z") }
 
 func millis(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
@@ -149,6 +173,9 @@ func (g goldens) compare(t *testing.T, format, step string, e *told, body []byte
 func (g goldens) allOf(t *testing.T, steps []step) {
 	t.Helper()
 	for format, documents := range g {
+		if format == "providers" {
+			continue // what they tell, not what is told of it
+		}
 		for name := range documents {
 			if !slices.ContainsFunc(steps, func(s step) bool { return s.name == name }) {
 				t.Errorf("%s.txtar has a document of %q, which does not happen", format, name)

@@ -49,9 +49,11 @@ const journeyPartitions = 3 // of each topic, in startKafka
 // journey is that message on its way through the programs.
 type journey struct {
 	*house
-	began   time.Time
-	links   []string // of the HTML, then of the text
-	picture string
+	goldens   goldens
+	began     time.Time
+	links     []string // of the HTML, then of the text
+	picture   string
+	sendAlong string // what mint gives for providers to tell of
 }
 
 // step is one thing that happens to the message.
@@ -62,12 +64,22 @@ type step struct {
 }
 
 func (j *journey) steps() []step {
+	const sent, delivered, clicked = "msg_p5jXN8AQM9LWM0D4loKWxJek", "msg_2aFZqYbTvH8Rk1dJ5mXcWnLs0Ug", "msg_2bQk7sWvNf0CzRt9PxYhEa3LmJd"
 	return []step{
+		{"sent", true, j.byResend("sent", sent)},
+		{"sent, told again", false, j.byResend("sent", sent)},
+		{"delivered", true, j.byResend("delivered", delivered)},
 		{"opened", true, j.open},
 		{"opened again", false, j.open},
 		{"clicked in html", true, j.click(startInHTML, "https://example.com")},
 		{"clicked again in text", false, j.click(startInText, "https://example.com")},
 		{"clicked in text", true, j.click(plansInText, "https://example.com/plans")},
+		{"clicked, as resend saw it", false, j.byResend("clicked, as resend saw it", clicked)},
+		{"deferred", true, j.byMaileroo("deferred")},
+		{"bounced by postmark", true, j.byPostmark("bounced by postmark")},
+		{"bounced by postmark, told again", false, j.byPostmark("bounced by postmark")},
+		{"bounced by maileroo", true, j.byMaileroo("bounced by maileroo")},
+		{"complained", true, j.byPostmark("complained")},
 	}
 }
 
@@ -147,12 +159,12 @@ func travel(t *testing.T, c stack.Config) (steps []step, events []told) {
 	j := &journey{began: time.Now()}
 	j.house = open(t, c, func(_ string, endpoints []stack.Endpoint) []stack.Tenant {
 		return []stack.Tenant{{
-			Number: 23, Name: "example", Hosts: []string{journeyHost}, Secrets: []string{"unused"}, Endpoints: endpoints,
-			Keys: stack.Keys{"api_keys": []string{acmeKey}, "domain_id": 774, "user_id": 323},
+			Number: 23, Name: "acme", Hosts: []string{journeyHost}, Secrets: []string{"unused"}, Endpoints: endpoints,
+			Keys: stack.Keys{"api_keys": []string{acmeKey}, "domain_id": 774, "user_id": 323, "inbound": journeyInbound},
 		}}
 	})
+	j.goldens = readGoldens(t)
 	j.mintAll()
-	goldens := readGoldens(t)
 	steps = j.steps()
 	all, firsts := j.watch("", ""), j.watch("&first=unique", "")
 	for _, s := range steps {
@@ -164,7 +176,7 @@ func travel(t *testing.T, c stack.Config) (steps []step, events []told) {
 	}
 	for i, s := range steps {
 		for _, format := range configs.Formats {
-			if s.told && goldens.has(format, s.name) {
+			if s.told && j.goldens.has(format, s.name) {
 				wait(t, format+"'s document of "+s.name, func() bool { return len(j.deliveriesOf(format, events[i].ID)) > 0 })
 			}
 		}
@@ -175,22 +187,22 @@ func travel(t *testing.T, c stack.Config) (steps []step, events []told) {
 	const seen = 2 // a reader that comes back after these
 	j.watch("", shown[seen-1].cursor).saw(t, j.wanted(steps[seen:], events[seen:], false, !withKafka))
 	j.stop() // sends what was decided
-	j.compare(steps, events, goldens)
+	j.compare(steps, events)
 	return steps, events
 }
 
 // compare holds what was written and told to the golden documents.
-func (j *journey) compare(steps []step, events []told, goldens goldens) {
+func (j *journey) compare(steps []step, events []told) {
 	j.t.Helper()
 	count := 0
 	for i, s := range steps {
 		e := events[i]
 		e.check(j.t, j.began)
-		goldens.compare(j.t, "journal", s.name, &e, e.document)
+		j.goldens.compare(j.t, "journal", s.name, &e, e.document)
 		for _, format := range configs.Formats {
 			got := j.deliveriesOf(format, e.ID)
 			want := 0
-			if s.told && goldens.has(format, s.name) {
+			if s.told && j.goldens.has(format, s.name) {
 				want = 1
 			}
 			if len(got) != want {
@@ -198,7 +210,7 @@ func (j *journey) compare(steps []step, events []told, goldens goldens) {
 				continue
 			}
 			for _, d := range got {
-				goldens.compare(j.t, format, s.name, &e, d.Body)
+				j.goldens.compare(j.t, format, s.name, &e, d.Body)
 			}
 			count += want
 		}
@@ -208,7 +220,7 @@ func (j *journey) compare(steps []step, events []told, goldens goldens) {
 	if len(j.got) != count {
 		j.t.Errorf("%d documents came, of which %d are about what happened", len(j.got), count)
 	}
-	goldens.allOf(j.t, steps)
+	j.goldens.allOf(j.t, steps)
 }
 
 var (
@@ -230,9 +242,12 @@ func (j *journey) mintAll() {
 		HTML, Text string
 		Replaced   int
 		Opens      bool
+		ResendTag  struct{ Name, Value string } `json:"resend_tag"`
+		Postmark   map[string]string            `json:"postmark_metadata"`
+		Maileroo   map[string]string            `json:"maileroo_tags"`
 	}
 	wait(j.t, "seven links", func() bool { // a machine that stands still for two seconds gets 503, or links that stay
-		text := j.mintMessage("/v1/messages/example", acmeKey, string(body))
+		text := j.mintMessage("/v1/messages/acme", acmeKey, string(body))
 		if err := json.Unmarshal([]byte(text), &answer); err != nil {
 			j.t.Fatalf("%v: %s", err, text)
 		}
@@ -240,6 +255,9 @@ func (j *journey) mintAll() {
 	})
 	j.links = append(journeyLink.FindAllString(answer.HTML, -1), journeyLink.FindAllString(answer.Text, -1)...)
 	j.picture = journeyPicture.FindString(answer.HTML)
+	if j.sendAlong = answer.ResendTag.Value; answer.ResendTag.Name != "waypost" || j.sendAlong == "" || j.sendAlong != answer.Postmark["waypost"] || j.sendAlong != answer.Maileroo["waypost"] {
+		j.t.Fatalf("to send along: %v, %v, %v", answer.ResendTag, answer.Postmark, answer.Maileroo)
+	}
 	if len(j.links) != 7 {
 		j.t.Fatalf("links %q in %s and %s", j.links, answer.HTML, answer.Text)
 	}

@@ -24,7 +24,7 @@ type shown struct{ cursor, kind, data string }
 func (j *journey) watch(query, cursor string) *watcher {
 	j.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, j.Sinks[0].Admin+"/v1/events/stream?tenant=example&message="+journeyMessage+query, http.NoBody)
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, j.Sinks[0].Admin+"/v1/events/stream?tenant=acme&message="+journeyMessage+query, http.NoBody)
 	if err != nil {
 		j.t.Fatal(err)
 	}
