@@ -74,6 +74,7 @@ type Sink struct {
 	DrainTimeout   time.Duration `yaml:"drain_timeout"`
 	Dispatch       Dispatch      `yaml:"dispatch"`
 	Uniques        Uniques       `yaml:"uniques"`
+	Geo            Geo           `yaml:"geo"`
 	API            API           `yaml:"api"`
 	Live           Live          `yaml:"live"`
 	Log            Log           `yaml:"log"`
@@ -83,6 +84,11 @@ type Sink struct {
 type Uniques struct {
 	Keep      time.Duration `yaml:"keep"`       // how long; 0: none is
 	KeepBytes int64         `yaml:"keep_bytes"` // and how much of them; 0: none is
+}
+
+// Geo is where the sink looks up where people are.
+type Geo struct {
+	Database string `yaml:"database"` // a file in MaxMind's format; empty: none
 }
 
 // API is where the sink lets tenants see and change their webhooks.

@@ -43,7 +43,7 @@ func (e *Edge) paths() []*string {
 }
 func (m *Mint) paths() []*string { return []*string{&m.Keys, &m.Tenants} }
 func (s *Sink) paths() []*string {
-	paths := append(s.Kafka.paths(), &s.Tenants, &s.Store)
+	paths := append(s.Kafka.paths(), &s.Tenants, &s.Store, &s.Geo.Database)
 	for i := range s.Journals {
 		paths = append(paths, &s.Journals[i])
 	}

@@ -131,6 +131,7 @@ func (s *Sink) group() group {
 			{"drain_timeout", durationIn(&s.DrainTimeout, 0, 10*time.Minute)},
 			{"dispatch", s.Dispatch.group()},
 			{"uniques", s.Uniques.group()},
+			{"geo", s.Geo.group()},
 			{"api", s.API.group()},
 			{"live", s.Live.group()},
 			{"log", s.Log.group()},
@@ -155,6 +156,10 @@ func (u *Uniques) group() group {
 		{"keep", durationIn(&u.Keep, 0, 3650*day)},
 		{"keep_bytes", bytesIn(&u.KeepBytes, 0, 16*tib)},
 	}}
+}
+
+func (g *Geo) group() group {
+	return group{settings: []setting{{"database", optional(path(&g.Database))}}}
 }
 
 func (a *API) group() group {

@@ -40,7 +40,7 @@ func (s *service) openKafka() (err error) {
 		}
 		book = s.made.Book()
 		s.courier, err = dispatchtopic.New(dispatchtopic.Options{
-			Kafka: cfg.Kafka, Group: cfg.Group, Tenants: s.p.tenants, Settings: cfg.Dispatch, Metrics: s.metrics, Logger: s.log,
+			Kafka: cfg.Kafka, Group: cfg.Group, Tenants: s.p.tenants, Settings: cfg.Dispatch, Who: s.who, Metrics: s.metrics, Logger: s.log,
 			Trouble: trouble, Known: s.made.Known(),
 		})
 		if err != nil {

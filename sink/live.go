@@ -11,7 +11,7 @@ import (
 // openLive lets operators watch what is decided; programs of tenants do so through the API.
 func (s *service) openLive() error {
 	k := s.p.cfg.Kafka
-	o := live.Options{Settings: s.p.cfg.Live, Tenants: s.p.tenants, Metrics: s.metrics, Logger: s.log, Store: s.store}
+	o := live.Options{Settings: s.p.cfg.Live, Tenants: s.p.tenants, Metrics: s.metrics, Logger: s.log, Store: s.store, Add: s.who.Append}
 	var err error
 	if o.Journals, err = s.p.journals(); err != nil {
 		return err

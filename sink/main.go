@@ -29,7 +29,7 @@
 // tenant has a token, from the settings.
 //
 // Signals: SIGTERM and SIGINT stop reading, finish the deliveries under way and end; a second one ends at once. After drain_timeout deliveries
-// under way are cut off; they are made again at the next start. SIGKILL is safe at any moment.
+// under way are cut off; they are made again at the next start. SIGHUP takes up the database of places anew. SIGKILL is safe at any moment.
 //
 // Exit codes: 0 fine; 1 could not run: the admin port is taken, another sink has the store, the disk is full; 2 faults in the settings, or
 // wrong usage.

@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"waypost/configs/broker"
@@ -16,6 +18,7 @@ import (
 	"waypost/sink/api"
 	"waypost/sink/dispatch"
 	dispatchtopic "waypost/sink/dispatch/topic"
+	"waypost/sink/enrich"
 	"waypost/sink/ingest"
 	ingesttopic "waypost/sink/ingest/topic"
 	"waypost/sink/internal/forget"
@@ -41,6 +44,7 @@ type service struct {
 	admin      *ops.Server
 	api        *api.Server // where it is on
 	metrics    *metrics.Set
+	who        *enrich.Enricher
 	store      *store.Store           // nil with Kafka: each partition has one
 	member     *ingesttopic.Member    // with Kafka only; then there is no dispatcher, nor an ingester of this service's own
 	made       *api.Topic             // with Kafka: the webhooks that were made through the API
@@ -91,7 +95,8 @@ func (s *service) open() (err error) {
 		return err
 	}
 	s.dispatcher, err = dispatch.New(dispatch.Options{
-		Store: s.store, Uniques: s.uniques, Tenants: s.p.tenants, Added: book.Added(s.p.tenants, s.log), Settings: cfg.Dispatch, Metrics: s.metrics, Logger: s.log, Failed: s.fail,
+		Store: s.store, Uniques: s.uniques, Tenants: s.p.tenants, Added: book.Added(s.p.tenants, s.log), Settings: cfg.Dispatch, Who: s.who, Metrics: s.metrics, Logger: s.log,
+		Failed: s.fail,
 	})
 	if err != nil {
 		return err
@@ -126,7 +131,8 @@ func (s *service) openAdmin() (err error) {
 		return fmt.Errorf("admin: %w", err)
 	}
 	s.metrics = metrics.New(s.admin.Registry)
-	return nil
+	s.who, err = enrich.New(enrich.Options{Database: s.p.cfg.Geo.Database, Metrics: s.metrics, Logger: s.log})
+	return err
 }
 
 // openHooks lets operators look at webhooks and send them again.
@@ -148,7 +154,8 @@ func (s *service) openAPI(book *api.Book, d api.Dispatcher) (err error) {
 		return nil
 	}
 	s.api, err = api.Start(cfg.API.Listen, api.Options{
-		Book: book, Tenants: s.p.tenants, Dispatcher: d, Uniques: s.uniques, Rules: cfg.Dispatch.Outbound(), Settings: cfg.Dispatch, Stream: s.live.ServeTenant, Logger: s.log,
+		Book: book, Tenants: s.p.tenants, Dispatcher: d, Uniques: s.uniques, Who: s.who, Rules: cfg.Dispatch.Outbound(), Settings: cfg.Dispatch, Stream: s.live.ServeTenant,
+		Logger: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
@@ -191,6 +198,8 @@ func (s *service) work() error {
 		run = s.ingester.Run
 		s.dispatcher.Start()
 	}
+	stopWatching := s.watch()
+	defer stopWatching()
 	ingested := make(chan error, 1)
 	go func() { ingested <- run(ctx) }()
 	s.ready()
@@ -217,6 +226,20 @@ func (s *service) work() error {
 	return err
 }
 
+// watch keeps in step with files that change, until what it returns is called.
+func (s *service) watch() (stop func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	stopped := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() { s.who.Watch(hangup, stopped) })
+	return func() {
+		signal.Stop(hangup)
+		close(stopped)
+		watching.Wait()
+	}
+}
+
 // wait returns nil for a signal, and what failed otherwise.
 func (s *service) wait(ingested chan error) error {
 	measure := time.NewTicker(measureEvery)
@@ -237,6 +260,7 @@ func (s *service) wait(ingested chan error) error {
 }
 
 func (s *service) measure() {
+	s.admin.SetTrouble(s.who.Reasons()...)
 	if s.member != nil {
 		s.metrics.StoreBytes.Set(float64(s.member.Measure()))
 		if s.courier != nil {
@@ -329,6 +353,7 @@ func (s *service) close() {
 	if s.made != nil {
 		s.made.Close()
 	}
+	s.who.Close()
 	if s.uniques != nil {
 		s.uniques.Close()
 	}

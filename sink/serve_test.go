@@ -114,7 +114,8 @@ type runningSink struct {
 	lines   *bufio.Reader
 	exit    chan int
 	stderr  strings.Builder
-	api     string // its URL, where it is on
+	admin   string // its URL
+	api     string // likewise, where it is on
 }
 
 func (f *folder) start() *runningSink {
@@ -128,7 +129,7 @@ func (f *folder) start() *runningSink {
 	if !strings.HasPrefix(line, "sink ready admin http://127.0.0.1:") {
 		f.t.Fatalf("first line %q\n%s", line, s.stderr.String())
 	}
-	_, s.api, _ = strings.Cut(line, " api ")
+	s.admin, s.api, _ = strings.Cut(strings.TrimPrefix(line, "sink ready admin "), " api ")
 	return s
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"waypost/bench/receiver"
 	"waypost/bench/stack"
 	"waypost/configs"
+	"waypost/sink/enrich/enrichtest"
 )
 
 // One message travels: who, with what, from where. As on the pages of the services whose documents it becomes, so that these can be held side by side.
@@ -156,6 +158,9 @@ func travel(t *testing.T, c stack.Config) (steps []step, events []told) {
 	t.Helper()
 	c.Mint = stack.Keys{"answer_within": "2s"}
 	c.Edge = stack.Keys{"trusted_proxies": []string{"127.0.0.1"}}
+	places := filepath.Join(t.TempDir(), "places.mmdb")
+	enrichtest.Write(t, places, enrichtest.Page)
+	c.Sink = stack.Keys{"geo": stack.Keys{"database": places}}
 	j := &journey{began: time.Now()}
 	j.house = open(t, c, func(_ string, endpoints []stack.Endpoint) []stack.Tenant {
 		return []stack.Tenant{{

@@ -23,6 +23,7 @@ import (
 	"waypost/configs/outbound"
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
+	"waypost/sink/enrich"
 	"waypost/sink/internal/metrics"
 	"waypost/sink/internal/store"
 	"waypost/sink/internal/uniques"
@@ -68,6 +69,7 @@ type harness struct {
 	tenants *configs.Tenants
 	files   *vfs.MemFS
 	board   *board
+	who     *enrich.Enricher
 	began   time.Time
 }
 
@@ -80,10 +82,13 @@ func twoTenants() *configs.Tenants {
 	}}
 }
 
-func start(t *testing.T) *harness {
+func start(t *testing.T) *harness { return startWith(t, nil) }
+
+// startWith is start with somebody who tells who did it and where.
+func startWith(t *testing.T, who *enrich.Enricher) *harness {
 	h := &harness{
 		t: t, client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}}, files: vfs.NewMem(), began: time.Now().UTC().Truncate(time.Second),
-		tenants: twoTenants(),
+		tenants: twoTenants(), who: who,
 	}
 	t.Cleanup(h.client.CloseIdleConnections)
 	h.open()
@@ -113,7 +118,7 @@ func (h *harness) open() {
 		h.t.Fatal(err)
 	}
 	h.Server, err = Start("127.0.0.1:0", Options{
-		Book: book, Tenants: h.tenants, Dispatcher: h.board, Uniques: kept, Rules: &outbound.Rules{Ports: []int{443}, RequireTLS: true}, Logger: slog.New(slog.DiscardHandler),
+		Book: book, Tenants: h.tenants, Dispatcher: h.board, Uniques: kept, Who: h.who, Rules: &outbound.Rules{Ports: []int{443}, RequireTLS: true}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -73,11 +73,11 @@ func (s *Server) pull(w http.ResponseWriter, r *http.Request, tenant *configs.Te
 	}
 	if kind == "clicks" {
 		q.Types = []event.Type{event.Clicked}
-		total, found, err := search(r.Context(), s.Uniques, q, p, formats.PullClick)
+		total, found, err := search(r.Context(), s, q, p, formats.PullClick)
 		return clicksAnswer{total, found}, err
 	}
 	q.Types = []event.Type{event.Opened}
-	total, found, err := search(r.Context(), s.Uniques, q, p, formats.PullOpen)
+	total, found, err := search(r.Context(), s, q, p, formats.PullOpen)
 	return opensAnswer{total, found}, err
 }
 
@@ -85,9 +85,9 @@ func (s *Server) pull(w http.ResponseWriter, r *http.Request, tenant *configs.Te
 type document interface{ Facts() map[string]string }
 
 // search finds the page asked for, and counts what fits, up to mostFound.
-func search[D document](ctx context.Context, kept *uniques.Keeper, q uniques.Query, p *pull, of func(*formats.Input) D) (total int, page []D, err error) {
+func search[D document](ctx context.Context, s *Server, q uniques.Query, p *pull, of func(*formats.Input) D) (total int, page []D, err error) {
 	page = []D{}
-	view, err := kept.View()
+	view, err := s.Uniques.View()
 	if err != nil {
 		return 0, nil, notPulled(err)
 	}
@@ -108,7 +108,7 @@ func search[D document](ctx context.Context, kept *uniques.Keeper, q uniques.Que
 			if err := decoder.Decode(&e, text); err != nil {
 				return false, fmt.Errorf("kept event %s: %w", k.ID, err)
 			}
-			in := &formats.Input{Event: &e, Document: text, Tenant: p.tenant}
+			in := &formats.Input{Event: &e, Document: text, Tenant: p.tenant, Who: s.Who}
 			if !p.fits(in) {
 				return true, nil
 			}

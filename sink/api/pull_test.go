@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,8 @@ import (
 	"waypost/edge/event"
 	"waypost/mint/link"
 	"waypost/sink/dispatch/formats"
+	"waypost/sink/enrich"
+	"waypost/sink/enrich/enrichtest"
 	"waypost/sink/ingest"
 	"waypost/sink/internal/metrics"
 	"waypost/sink/internal/uniques"
@@ -97,6 +100,39 @@ func TestPullClicks(t *testing.T) {
 		e.Time.Format("2006-01-02T15:04:05.0000000Z") + `","Tag":"welcome-email","Recipient":"abc@prospect.com","MessageStream":"outbound"}]}`
 	if diff := cmp.Diff(members, strings.TrimSpace(body)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What is known of who did it and where is pulled too, and can be searched by.
+func TestPullWhoAndWhere(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "places.mmdb")
+	enrichtest.Write(t, file, enrichtest.Page)
+	who, err := enrich.New(enrich.Options{Database: file, Metrics: metrics.Discard(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(who.Close)
+	h := startWith(t, who)
+	h.told(1, nil)
+	h.told(2, func(e *event.Event) {
+		e.UserAgent = []byte("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_7_5) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/35.0.1916.153 Safari/537.36")
+		e.Address = []byte("8.8.8.8")
+	})
+	var got clicks
+	h.pulls(tokenOne, "/messages/outbound/clicks?count=1&offset=1", &got)
+	place := postmark.GeoInfo{
+		CountryISOCode: "RS", Country: "Serbia", RegionISOCode: "VO", Region: "Autonomna Pokrajina Vojvodina", City: "Novi Sad", Zip: "21000", Coords: "45.2517,19.8369", IP: "8.8.8.8",
+	}
+	if c := got.Clicks[0]; c.Client.Name != "Chrome 35.0.1916.153" || c.OS.Name != "OS X 10.7 Lion" || c.Platform != "Desktop" || c.Geo != place {
+		t.Errorf("%+v", c)
+	}
+	for query, want := range map[string]int{
+		"client_name=chrome+35.0.1916.153": 1, "client_company=Google": 1, "client_family=Chrome": 1, "os_name=OS+X+10.7+Lion": 1, "os_company=Apple+Computer,+Inc.": 1, "os_family=OS+X+10": 1,
+		"platform=desktop": 1, "platform=Unknown": 1, "country=serbia": 1, "region=Autonomna+Pokrajina+Vojvodina": 1, "city=Novi+Sad&platform=Desktop": 1, "city=Novi+Sad&platform=Mobile": 0,
+	} {
+		if h.pulls(tokenOne, "/messages/outbound/clicks?count=1&offset=0&"+query, &got); got.TotalCount != want {
+			t.Errorf("%s: %d, want %d", query, got.TotalCount, want)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"waypost/configs/ops"
 	"waypost/configs/outbound"
 	"waypost/sink/dispatch"
+	"waypost/sink/enrich"
 	"waypost/sink/internal/jsonbody"
 	"waypost/sink/internal/uniques"
 	"waypost/sink/live"
@@ -44,7 +45,8 @@ type Options struct {
 	Book       *Book
 	Tenants    *configs.Tenants
 	Dispatcher Dispatcher
-	Uniques    *uniques.Keeper // nil: nothing can be pulled, because events come from Kafka
+	Uniques    *uniques.Keeper  // nil: nothing can be pulled, because events come from Kafka
+	Who        *enrich.Enricher // for what is pulled; nil: nobody is known
 	Rules      *outbound.Rules
 	Settings   configs.Dispatch                                          // of samples
 	Stream     func(http.ResponseWriter, *http.Request, *configs.Tenant) // shows a tenant's events live; optional

@@ -17,6 +17,7 @@ import (
 	"waypost/edge/event"
 	"waypost/sink/dispatch/attempt"
 	"waypost/sink/dispatch/operator"
+	"waypost/sink/enrich"
 	"waypost/sink/ingest"
 	"waypost/sink/internal/metrics"
 	"waypost/sink/internal/store"
@@ -39,6 +40,7 @@ type Options struct {
 	Tenants  *configs.Tenants
 	Added    []Added // endpoints beside those of Tenants, as Put takes them
 	Settings configs.Dispatch
+	Who      *enrich.Enricher // for documents; nil: nobody is known
 	Metrics  *metrics.Set
 	Logger   *slog.Logger
 	Now      func() time.Time // time.Now
@@ -112,7 +114,7 @@ func New(o Options) (*Dispatcher, error) {
 		window: max(o.Settings.Window, 1), maxDead: o.maxDeadLetters, share: o.sharedMemory,
 		refills: make(chan struct{}, refillsAtOnce), dropped: map[delivery]int{}, marks: make(chan mark, marksAtOnce), marked: make(chan struct{}),
 	}
-	d.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, o.Now)
+	d.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, o.Who, o.Now)
 	d.attempts = newRetention(o.Store, o.Settings, o.Metrics, o.Now)
 	d.context, d.cancel = context.WithCancel(context.Background())
 	added := slices.Clone(o.Added)

@@ -14,6 +14,7 @@ import (
 	"waypost/configs/throttle"
 	"waypost/edge/event"
 	"waypost/sink/dispatch/formats"
+	"waypost/sink/enrich"
 	"waypost/sink/internal/metrics"
 )
 
@@ -56,16 +57,17 @@ type Sender struct {
 	client   *http.Client
 	metrics  *metrics.Set
 	log      *slog.Logger
+	who      *enrich.Enricher
 	now      func() time.Time
 	givenUp  throttle.Every
 	failing  *named // with an open breaker
 	disabled *named
 }
 
-// NewSender prepares the client that all endpoints share. now is the clock.
-func NewSender(s configs.Dispatch, m *metrics.Set, log *slog.Logger, now func() time.Time) *Sender {
+// NewSender prepares the client that all endpoints share. who tells who did it and where, or is nil; now is the clock.
+func NewSender(s configs.Dispatch, m *metrics.Set, log *slog.Logger, who *enrich.Enricher, now func() time.Time) *Sender {
 	return &Sender{
-		settings: s, client: newClient(s), metrics: m, log: log, now: now,
+		settings: s, client: newClient(s), metrics: m, log: log, who: who, now: now,
 		failing: newNamed(m.BreakersOpen, m.EndpointFailing), disabled: newNamed(m.EndpointsDisabled, m.EndpointDisabled),
 	}
 }
@@ -83,7 +85,7 @@ type Delivery struct {
 
 // Attempt sends a delivery and says what follows.
 func (s *Sender) Attempt(ctx context.Context, t *Target, d Delivery) Outcome {
-	message, err := t.message(&d)
+	message, err := t.message(&d, s.who)
 	var o Outcome
 	if err != nil {
 		o = Outcome{Word: Unsendable, Reason: err.Error()}

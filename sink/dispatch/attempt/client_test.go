@@ -35,7 +35,7 @@ func usual() configs.Dispatch {
 // post makes one attempt.
 func post(t *testing.T, settings configs.Dispatch, url string) Outcome {
 	t.Helper()
-	s := NewSender(settings, metrics.Discard(), slog.New(slog.DiscardHandler), time.Now)
+	s := NewSender(settings, metrics.Discard(), slog.New(slog.DiscardHandler), nil, time.Now)
 	defer s.Close()
 	target, err := NewTarget(&configs.Tenant{Number: 1, Name: "demo"}, configs.Endpoint{ID: "a", URL: url, Format: "standard", Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
 	if err != nil {

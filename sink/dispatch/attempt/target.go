@@ -13,6 +13,7 @@ import (
 	"waypost/edge/event"
 	"waypost/sink/dispatch/formats"
 	"waypost/sink/dispatch/operator"
+	"waypost/sink/enrich"
 	"waypost/sink/internal/metrics"
 )
 
@@ -99,15 +100,15 @@ type message struct {
 // decoders have seen the names that are in every event.
 var decoders = sync.Pool{New: func() any { return new(event.Decoder) }}
 
-// message is made anew at each attempt from the stored event: the same bytes each time.
-func (t *Target) message(d *Delivery) (message, error) {
+// message is made anew at each attempt from the stored event. What is told of who did it and where is what is known then; all else are the same bytes each time.
+func (t *Target) message(d *Delivery, who *enrich.Enricher) (message, error) {
 	decoder := decoders.Get().(*event.Decoder)
 	defer decoders.Put(decoder)
 	var e event.Event
 	if err := decoder.Decode(&e, d.Document); err != nil {
 		return message{}, errors.New("the stored event is not readable")
 	}
-	body, err := t.Format.AppendBody(nil, &formats.Input{Event: &e, Document: d.Document, Tenant: t.Tenant, Created: d.Created})
+	body, err := t.Format.AppendBody(nil, &formats.Input{Event: &e, Document: d.Document, Tenant: t.Tenant, Created: d.Created, Who: who})
 	return message{body, t.Format.Waits(e.Type), e.Type, string(e.Message)}, err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"waypost/configs"
 	"waypost/edge/event"
+	"waypost/sink/enrich"
 )
 
 // ErrCannot says that a format has no document for such an event: it is not sent, and counted.
@@ -26,12 +27,13 @@ const (
 	Gone                     // and no other delivery either
 )
 
-// Input is what a document is made of. All of it stays the same over the attempts of a delivery, and so do the document's bytes.
+// Input is what a document is made of. All of it stays the same over the attempts of a delivery, and so do the document's bytes, but for what Who knows at the time.
 type Input struct {
 	Event    *event.Event
 	Document []byte // the CloudEvent as it was journaled
 	Tenant   *configs.Tenant
-	Created  time.Time // when the delivery became due
+	Created  time.Time        // when the delivery became due
+	Who      *enrich.Enricher // tells who did it and where; nil: nobody does
 }
 
 // Format is one kind of document, with the rules that its receivers rely on. Implementations hold no state.

@@ -1,10 +1,12 @@
 package formats
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
 	"waypost/edge/event"
+	"waypost/sink/enrich"
 )
 
 // Postmark is the format of Postmark's webhooks.
@@ -125,15 +127,17 @@ func (Postmark) AppendBody(dst []byte, in *Input) ([]byte, error) {
 }
 
 func newPostmarkClick(in *Input) *postmarkClick {
-	e := in.Event
+	e, who := in.Event, in.Who.Of(in.Event)
 	return &postmarkClick{
 		RecordType:    "Click",
 		MessageStream: Stream(in),
 		ClickLocation: clickLocation(e.Place),
-		Platform:      "Unknown",
+		Client:        postmarkProgram(who.Client),
+		OS:            postmarkProgram(who.OS),
+		Platform:      cmp.Or(who.Platform, "Unknown"),
 		UserAgent:     string(e.UserAgent),
 		OriginalLink:  originalLink(e),
-		Geo:           postmarkGeo{IP: string(e.Address)},
+		Geo:           newPostmarkGeo(&who.Place, e),
 		MessageID:     messageUUID(e),
 		Metadata:      metadata(e),
 		ReceivedAt:    postmarkTime(e),
@@ -143,21 +147,27 @@ func newPostmarkClick(in *Input) *postmarkClick {
 }
 
 func newPostmarkOpen(in *Input) *postmarkOpen {
-	e := in.Event
+	e, who := in.Event, in.Who.Of(in.Event)
 	return &postmarkOpen{
 		RecordType:    "Open",
 		MessageStream: Stream(in),
 		FirstOpen:     true, // no other is told
-		Platform:      "Unknown",
+		Client:        postmarkProgram(who.Client),
+		OS:            postmarkProgram(who.OS),
+		Platform:      cmp.Or(who.Platform, "Unknown"),
 		UserAgent:     string(e.UserAgent),
 		ReadSeconds:   report(e).ReadSeconds,
-		Geo:           postmarkGeo{IP: string(e.Address)},
+		Geo:           newPostmarkGeo(&who.Place, e),
 		MessageID:     messageUUID(e),
 		Metadata:      metadata(e),
 		ReceivedAt:    postmarkTime(e),
 		Tag:           string(e.Tag),
 		Recipient:     string(e.Recipient),
 	}
+}
+
+func newPostmarkGeo(p *enrich.Place, e *event.Event) postmarkGeo {
+	return postmarkGeo{p.CountryISOCode, p.Country, p.RegionISOCode, p.Region, p.City, p.Zip, p.Coords, string(e.Address)}
 }
 
 // postmarkTime has seven fractional digits.

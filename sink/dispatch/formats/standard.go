@@ -20,9 +20,9 @@ func (Standard) Name() string { return "standard" }
 // Has every type.
 func (Standard) Has(event.Type) bool { return true }
 
-// AppendBody appends the event as it stands in the journal, byte for byte.
+// AppendBody appends the event as it stands in the journal, with what is known of who did it and where at the end of its data.
 func (Standard) AppendBody(dst []byte, in *Input) ([]byte, error) {
-	return append(dst, in.Document...), nil
+	return in.Who.Append(dst, in.Document, in.Event), nil
 }
 
 // SetHeaders names the structured mode, so that any CloudEvents SDK takes the request as it is. The signature is a Signer's.

@@ -38,7 +38,7 @@ func Of(target *attempt.Target) (all []event.Type) {
 // Send sends a sample of each type to an endpoint, one after the other, each once and under the rules of any other webhook. The attempts are not counted, and not
 // in the log. The error is ctx's: what was sent before it ended is returned with it.
 func Send(ctx context.Context, s configs.Dispatch, target *attempt.Target, types []event.Type) ([]Result, error) {
-	sender := attempt.NewSender(s, metrics.Discard(), slog.New(slog.DiscardHandler), time.Now)
+	sender := attempt.NewSender(s, metrics.Discard(), slog.New(slog.DiscardHandler), nil, time.Now)
 	defer sender.Close()
 	var all []Result
 	for _, t := range types {

@@ -17,6 +17,7 @@ import (
 	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/attempt"
 	"waypost/sink/dispatch/operator"
+	"waypost/sink/enrich"
 	"waypost/sink/internal/kafkalog"
 	"waypost/sink/internal/metrics"
 )
@@ -27,6 +28,7 @@ type Options struct {
 	Group    string // in which positions are kept
 	Tenants  *configs.Tenants
 	Settings configs.Dispatch
+	Who      *enrich.Enricher // for documents; nil: nobody is known
 	Metrics  *metrics.Set
 	Logger   *slog.Logger
 	Trouble  func(what, reason string) // told what keeps webhooks from being sent; reason "": it is over
@@ -77,7 +79,7 @@ func New(o Options) (*Courier, error) {
 		o: o, producers: map[string]producer{}, unique: o.Kafka.Topics.Unique,
 		window: max(o.Settings.Window, 1), active: map[*partition]bool{}, forgotten: newForgotten(),
 	}
-	c.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, time.Now)
+	c.sender = attempt.NewSender(o.Settings, o.Metrics, o.Logger, o.Who, time.Now)
 	c.states = newStates(c)
 	var all []*lane
 	if tenant, e, ok := operator.Endpoint(o.Settings.Operator); ok {

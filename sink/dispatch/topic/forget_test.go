@@ -94,7 +94,7 @@ func TestForgottenDeliveriesAreDropped(t *testing.T) {
 	c := sharing(t, f)
 	defer c.sender.Close()
 	c.sender.Close()
-	c.sender = attempt.NewSender(configs.Dispatch{Timeout: quickly, Allow: outbound.ThisMachine()}, c.o.Metrics, c.o.Logger, time.Now)
+	c.sender = attempt.NewSender(configs.Dispatch{Timeout: quickly, Allow: outbound.ThisMachine()}, c.o.Metrics, c.o.Logger, nil, time.Now)
 	err := c.Put(dispatch.Added{Tenant: demoTenant(), Endpoint: configs.Endpoint{ID: "here", URL: receiver.URL, Format: "postmark"}}, func() error { return nil })
 	if err != nil {
 		t.Fatal(err)

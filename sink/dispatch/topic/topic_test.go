@@ -198,7 +198,7 @@ func testCourier(window int) *Courier {
 	c.states = newStates(c)
 	c.lanes.Store(attempt.NewSet[*lane](nil))
 	c.retry = ladder(k)
-	c.sender = attempt.NewSender(configs.Dispatch{}, c.o.Metrics, slog.New(slog.DiscardHandler), time.Now)
+	c.sender = attempt.NewSender(configs.Dispatch{}, c.o.Metrics, slog.New(slog.DiscardHandler), nil, time.Now)
 	return c
 }
 

@@ -67,6 +67,10 @@ var Table = []Metric{
 	{Name: "waypost_sink_uniques_kept", Type: Gauge, Help: "Events that were told and are kept whole."},
 	{Name: "waypost_sink_uniques_bytes", Type: Gauge, Help: "Bytes of kept events, before compression."},
 	{Name: "waypost_sink_uniques_dropped_total", Type: Counter, Help: "Kept events removed before their time was over, because there were too many."},
+	{Name: "waypost_sink_agents_total", Type: Counter, Help: "User agents that were asked for: hit (known), miss (read anew), shed (not read, because too many others were).", Labels: []string{"result"}},
+	{Name: "waypost_sink_places_total", Type: Counter, Help: "Addresses that were looked up: found, not_found, unreadable (the database is damaged there).", Labels: []string{"result"}},
+	{Name: "waypost_sink_geo_reloads_total", Type: Counter, Help: "Times that the database of places was taken up, the start included, or refused.", Labels: []string{"result"}},
+	{Name: "waypost_sink_geo_built_timestamp_seconds", Type: Gauge, Help: "When the database of places in force was built, in Unix seconds; 0: there is none."},
 	{Name: "waypost_sink_lag_records", Type: Gauge, Help: "Records of a partition that are not fetched yet.", Labels: []string{"source"}},
 	{Name: "waypost_sink_kafka_partitions", Type: Gauge, Help: "Partitions that this sink was given."},
 	{Name: "waypost_sink_kafka_generations_total", Type: Counter, Help: "Generations of the group that this sink took part in."},
@@ -116,6 +120,9 @@ type Set struct {
 	LiveReaders                                prometheus.Gauge
 	LiveEvents, LiveCut, LiveRefused, LiveGaps prometheus.Counter
 
+	Agents, Places, GeoReloads *prometheus.CounterVec
+	GeoBuilt                   prometheus.Gauge
+
 	LagRecords                            *prometheus.GaugeVec
 	Partitions, APIWebhooks               prometheus.Gauge
 	Generations, Restored, UniqueRecords  prometheus.Counter
@@ -164,6 +171,11 @@ func New(r prometheus.Registerer) *Set {
 		Uniques:        b.gauges("waypost_sink_uniques_kept").WithLabelValues(),
 		UniquesBytes:   b.gauges("waypost_sink_uniques_bytes").WithLabelValues(),
 		UniquesDropped: b.counters("waypost_sink_uniques_dropped_total").WithLabelValues(),
+
+		Agents:     b.counters("waypost_sink_agents_total"),
+		Places:     b.counters("waypost_sink_places_total"),
+		GeoReloads: b.counters("waypost_sink_geo_reloads_total"),
+		GeoBuilt:   b.gauges("waypost_sink_geo_built_timestamp_seconds").WithLabelValues(),
 
 		LagRecords:     b.gauges("waypost_sink_lag_records"),
 		Partitions:     b.gauges("waypost_sink_kafka_partitions").WithLabelValues(),
