@@ -150,6 +150,7 @@ type Tenant struct {
 	AnyHost         bool       `yaml:"any_host"`
 	APIKeys         []Secret   `yaml:"api_keys"` // of /v1/messages and /v1/links
 	Outreach        Outreach   `yaml:"outreach"`
+	NexoMailer      NexoMailer `yaml:"nexomailer"`
 	Filter          string     `yaml:"filter"` // a PCRE expression; only links that match it are replaced; empty: all are
 	RetentionDays   int        `yaml:"retention_days"`
 	LinkBudget      int        `yaml:"link_budget"`

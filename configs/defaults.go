@@ -97,6 +97,7 @@ func DefaultSink() Sink {
 // DefaultTenant is what a tenant is that sets nothing but its number, name and hosts.
 func DefaultTenant() Tenant {
 	return Tenant{
+		NexoMailer:      NexoMailer{Prefix: "/api"},
 		RetentionDays:   45,
 		LinkBudget:      998,
 		RecipientInLink: true,

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -249,6 +250,27 @@ tenants.yaml:3: tenants[0].endpoints = ***: must be a list of endpoints
 tenants.yaml:4: tenants[1].outreach.secret = ***: no such key; did you mean secrets?
 tenants.yaml:4: tenants[1].outreach.secrets = ***: must be a list of secrets
 tenants.yaml:5: tenants[2] = ***: must be a mapping with the keys ` + strings.Join((&Tenant{}).group().keys(), ", ")},
+	{name: "nexomailer", tenants: `defaults: {nexomailer: {enabled: true, prefix: api}}
+tenants:
+  - {number: 1, name: a, hosts: [a]}
+  - number: 2
+    name: b
+    hosts: [b]
+    nexomailer:
+      prefix: /o/x
+      hosts: ["*", "*.com", "*.[::1]", "https://example.com", "example.com:0", "example.com/", "a.*.example.com", "user@example.com", exämple.com, "example.com."]
+      secrets: [hunter2]
+      sent_until: 2024-12-31
+  - {number: 3, name: c, hosts: [c], nexomailer: {enabled: false, prefix: /api/, sent_until: "2026-02-30"}}
+`, want: `
+tenants.yaml:1: defaults.nexomailer.prefix = api: ` + prefixFault + `
+tenants.yaml:3: tenants[0].nexomailer.sent_until: must be set where enabled is true: the day of the last mail that NexoMailer sent, such as 2026-11-23
+tenants.yaml:8: tenants[1].nexomailer.prefix = /o/x: ` + prefixFault + `
+` + hostRuleFaults("*", "*.com", "*.[::1]", "https://example.com", "example.com:0", "example.com/", "a.*.example.com", "user@example.com", "exämple.com", "example.com.") + `
+tenants.yaml:10: tenants[1].nexomailer.secrets[0] = ***: must be 16 to 4096 bytes of text without control characters; file:PATH and ${NAME} are read
+tenants.yaml:11: tenants[1].nexomailer.sent_until = 2024-12-31: must be a day from 2025-01-01 to 2055-12-31, or ""
+tenants.yaml:12: tenants[2].nexomailer.prefix = /api/: ` + prefixFault + `
+tenants.yaml:12: tenants[2].nexomailer.sent_until = 2026-02-30: must be a day from 2025-01-01 to 2055-12-31, or ""`},
 	{name: "a tenant without anything", tenants: "defaults: {any_host: true}\ntenants:\n  - {any_host: false}\n", want: `
 tenants.yaml:3: tenants[0].number: must be set: a whole number that no other tenant has or had; links carry it
 tenants.yaml:3: tenants[0].name: must be set: 1 to 63 of a-z, 0-9 and -
@@ -258,6 +280,17 @@ tenants.yaml:3: tenants[0].hosts: must name at least one host: the first is wher
 const signingFault = "must be whsec_ and base64 of 24 to 64 bytes for standard, 1 to 4096 bytes of text for maileroo and nexomailer; file:PATH and ${NAME} are read"
 
 const urlFault = "must be an http or https URL with a host, at most 2048 bytes, without a fragment; a login goes into user and password"
+
+const prefixFault = "must be / or a path such as /api, of at most 100 of A-Z, a-z, 0-9, ., _, ~, - and /, and not below /o or /in"
+
+func hostRuleFaults(values ...string) string {
+	lines := make([]string, len(values))
+	for i, value := range values {
+		lines[i] = fmt.Sprintf("tenants.yaml:9: tenants[1].nexomailer.hosts[%d] = %s: must be a host such as example.com, *.example.com for those below it, or either with a port such as example.com:8443, "+
+			"which is then the only one; * stands before a name of two labels or more", i, value)
+	}
+	return strings.Join(lines, "\n")
+}
 
 func hostFault(i int, value string) string {
 	line := "tenants.yaml:8: tenants[0].hosts[" + string(rune('0'+i)) + "] = " + value +

@@ -103,7 +103,7 @@ func TestTablesHaveEveryField(t *testing.T) {
 		{mint, mint.group()},
 		{sink, sink.group()}, {sink.Dispatch, sink.Dispatch.group()}, {sink.Dispatch.Operator, sink.Dispatch.Operator.group()}, {sink.API, sink.API.group()}, {sink.Live, sink.Live.group()},
 		{edge.Kafka, edge.Kafka.group()}, {edge.Kafka.TLS, edge.Kafka.TLS.group()}, {edge.Kafka.SASL, edge.Kafka.SASL.group()}, {edge.Kafka.Topics, edge.Kafka.Topics.group()},
-		{tenant, tenant.group()}, {tenant.Outreach, tenant.Outreach.group(true)}, {tenant.Inbound, tenant.Inbound.group()},
+		{tenant, tenant.group()}, {tenant.Outreach, tenant.Outreach.group(true)}, {tenant.NexoMailer, tenant.NexoMailer.group()}, {tenant.Inbound, tenant.Inbound.group()},
 		{tenant.Inbound.Resend, tenant.Inbound.Resend.group(standardSecret)}, {tenant.Inbound.Postmark, tenant.Inbound.Postmark.group()}, {Endpoint{}, (&Endpoint{}).group()}, {Header{}, (&Header{}).group()},
 	} {
 		var fields []string

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -30,6 +31,7 @@ func (t *Tenant) inherited(withOrgs bool) []setting {
 	return []setting{
 		{"any_host", boolean(&t.AnyHost)},
 		{"outreach", t.Outreach.group(withOrgs)},
+		{"nexomailer", t.NexoMailer.group()},
 		{"filter", filter(&t.Filter)},
 		{"retention_days", numberIn(&t.RetentionDays, 7, 365)},
 		{"link_budget", numberIn(&t.LinkBudget, 100, 8000)},
@@ -75,6 +77,7 @@ func (t *Tenant) check(r *reader, key string) {
 	if r.wrote(at("endpoints")) { // else the defaults' check has seen them
 		t.checkEndpoints(r, key)
 	}
+	t.NexoMailer.check(r, at("nexomailer"))
 	t.advise(r, key)
 }
 
@@ -83,6 +86,7 @@ func (t *Tenant) advise(r *reader, key string) {
 	for _, e := range t.Endpoints {
 		e.advise(r, key, t)
 	}
+	t.NexoMailer.advise(r, join(key, "nexomailer"), t.RetentionDays, time.Now())
 	for i, host := range t.Hosts {
 		if strings.HasPrefix(host, "http://") && !loopback(host) {
 			r.warn(fmt.Sprintf("%s.hosts[%d]", key, i), host, "links go over the network in clear: https is meant for everything but tests")

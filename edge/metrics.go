@@ -28,6 +28,7 @@ var definitions = []struct {
 	{"waypost_edge_reloads_total", "counter", "Times that changed files were taken up or refused.", []string{"result"}},
 	{"waypost_edge_reload_timestamp_seconds", "gauge", "When files were taken up last, the start included, in Unix time.", nil},
 	{"waypost_edge_links_changed_total", "counter", "Links that had been changed on their way, by what was recognised.", []string{"class"}},
+	{"waypost_edge_nexomailer_total", "counter", "Links and pictures of mails that NexoMailer sent, by outcome.", []string{"outcome"}},
 	{"waypost_edge_events_lost_total", "counter", "Events that the journal did not take; their redirects were answered.", []string{"reason"}},
 	{"waypost_edge_cache_hits_total", "counter", "Links found in the cache.", nil},
 	{"waypost_edge_cache_misses_total", "counter", "Links opened because the cache did not hold them.", nil},
@@ -114,6 +115,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	byLabel(out, "waypost_edge_reloads_total", prometheus.CounterValue, map[string]uint64{"done": done, "refused": refused})
 	gauge(out, "waypost_edge_reload_timestamp_seconds", float64(last.UnixMilli())/1000)
 	byLabel(out, "waypost_edge_links_changed_total", prometheus.CounterValue, counts.Changed)
+	byLabel(out, "waypost_edge_nexomailer_total", prometheus.CounterValue, counts.Nexo)
 	byLabel(out, "waypost_edge_events_lost_total", prometheus.CounterValue, counts.Lost)
 	counter(out, "waypost_edge_cache_hits_total", counts.CacheHits)
 	counter(out, "waypost_edge_cache_misses_total", counts.CacheMisses)

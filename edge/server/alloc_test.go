@@ -40,6 +40,9 @@ func TestAllocations(t *testing.T) {
 	quiet := newRig(t, func(o *Options, _ *journal.Options) { o.Tenants.List[0].Track = "off" })
 	untracked := request{uri: "/" + quiet.token(full), headers: headers}.context()
 	quiet.Handle(untracked)
+	tracking := nexoRig(t)
+	tracked := request{uri: nexoClick + "https%3A%2F%2Fwww.example.com%2F%3Fa%3D1&x=y", headers: headers}.context()
+	tracking.Handle(tracked)
 
 	const runs = 200
 	miss := request{uri: "/", headers: headers}.context()
@@ -71,6 +74,7 @@ func TestAllocations(t *testing.T) {
 		{"mended", func() { mended.Response.Reset(); r.Handle(mended) }},
 		{"blocked", func() { withheld.Response.Reset(); blocking.Handle(withheld) }},
 		{"untracked", func() { untracked.Response.Reset(); quiet.Handle(untracked) }},
+		{"NexoMailer's", func() { tracked.Response.Reset(); tracking.Handle(tracked) }},
 		{"refused", func() { refused.Response.Reset(); r.Handle(refused) }},
 	} {
 		if n := testing.AllocsPerRun(runs, c.f); n != 0 {

@@ -69,6 +69,25 @@ func BenchmarkHandle(b *testing.B) {
 			b.ReportMetric(float64(r.Counts().CacheHits)/float64(i), "hits/op")
 		})
 	}
+	// What NexoMailer's paths cost, and what they cost the links of a tenant that has them too.
+	for _, c := range []struct{ name, uri string }{{"nexomailer/click", nexoClick + "https%3A%2F%2Fwww.example.com%2Fproducts%2Foverview%3Futm_source%3Doutreach"}, {"nexomailer/link", ""}} {
+		b.Run(c.name, func(b *testing.B) {
+			r := benchRig(b, 0)
+			r.Reload(r.keys, nexoTenants(), nil, r.rules.Load().machines)
+			if c.uri == "" {
+				c.uri = r.mailURIs(1)[0]
+			}
+			ctx := request{uri: c.uri, headers: browser}.context()
+			b.ReportAllocs()
+			for b.Loop() {
+				ctx.Response.Reset()
+				r.Handle(ctx)
+			}
+			if ctx.Response.StatusCode() != 302 {
+				b.Fatal(ctx.Response.StatusCode())
+			}
+		})
+	}
 	b.Run("forged", func(b *testing.B) {
 		r := benchRig(b, 64<<20)
 		forged := []byte(r.mailURIs(1)[0])

@@ -27,6 +27,7 @@ const (
 	outcomeRedirect outcome = iota
 	outcomeOpened
 	outcomeRefused
+	outcomeAsked
 	outcomeBlocked
 	outcomeRobots
 	outcomeMethod
@@ -36,7 +37,7 @@ const (
 )
 
 // outcomeNames are the values of the label outcome.
-var outcomeNames = [outcomes]string{"redirect", "opened", "refused", "blocked", "robots", "method", "malformed", "delivery"}
+var outcomeNames = [outcomes]string{"redirect", "opened", "refused", "asked", "blocked", "robots", "method", "malformed", "delivery"}
 
 // refusal is why a link did not open.
 type refusal uint8
@@ -52,11 +53,12 @@ const (
 	refusedKind
 	refusedTenant
 	refusedHost
+	refusedNexoMailer
 	refusals
 )
 
 // refusalNames are the values of the label reason.
-var refusalNames = [refusals]string{"version", "key", "forged", "truncated", "too_long", "encoding", "content", "kind", "tenant", "host"}
+var refusalNames = [refusals]string{"version", "key", "forged", "truncated", "too_long", "encoding", "content", "kind", "tenant", "host", "nexomailer"}
 
 func reasonOf(err error) refusal {
 	switch err {
@@ -138,6 +140,7 @@ type counts struct {
 	refused     [refusals]counter
 	blocked     [blocks.Kinds]counter
 	changed     [repair.Classes]counter
+	nexo        [nexoOutcomes]counter
 	lost        [losses]counter
 	labels      [len(event.LabelNames)]counter
 	crowded     counter // connections closed because their client had too many
@@ -162,6 +165,7 @@ type Counts struct {
 	Refusals  map[string]uint64 // by reason
 	Changed   map[string]uint64 // by what had happened to the link
 	Blocked   map[string]uint64 // by what blocks the link
+	Nexo      map[string]uint64 // of NexoMailer's links and pictures, by outcome
 	Blocks    int               // entries in the file of blocks
 	Lost      map[string]uint64 // by reason
 	Labels    map[string]uint64 // events, by label
@@ -190,6 +194,7 @@ func (s *Server) Counts() Counts {
 		Refusals:    named(refusalNames[:], s.counts.refused[:]),
 		Changed:     named(repair.Names[1:], s.counts.changed[1:]),
 		Blocked:     named(blocks.Names[1:], s.counts.blocked[1:]),
+		Nexo:        named(nexoNames[:], s.counts.nexo[:]),
 		Blocks:      s.rules.Load().blocks.Len(),
 		Lost:        named(lossNames[:], s.counts.lost[:]),
 		Labels:      named(event.LabelNames[:], s.counts.labels[:]),

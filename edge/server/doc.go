@@ -15,7 +15,8 @@
 // # Rules
 //
 //   - Only what opens under our keys redirects, on its tenant's hosts only. Everything else gets the same page, which repeats nothing of
-//     the request.
+//     the request. The exception is switched on by a tenant: NexoMailer's links, to hosts that it lists or with a signature (nexomailer.go).
+//     Their page names the destination, escaped.
 //   - The destination leaves as the bytes that were minted: nothing here parses or normalises it.
 //   - The event is in the journal before the answer is written. What the journal refuses is counted by reason, logged (throttled), and
 //     the person gets there all the same.

@@ -79,7 +79,7 @@ func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
 	v := s.visits.Get().(*visit)
 	if token, ok := pictureToken(t.path); ok {
 		s.show(ctx, v, token, t.host, method)
-	} else {
+	} else if r := s.rules.Load(); r.nexo == nil || !s.track(ctx, v, r, t, method) {
 		s.follow(ctx, v, t, method)
 	}
 	if v.handled++; v.handled%sampleEvery == 0 {

@@ -100,7 +100,7 @@ func TestHandle(t *testing.T) {
 		})
 	}
 	want := Counts{
-		Requests: map[string]uint64{"redirect": 14, "opened": 0, "refused": 13, "blocked": 0, "robots": 3, "method": 5, "malformed": 0, "delivery": 0},
+		Requests: map[string]uint64{"redirect": 14, "opened": 0, "refused": 13, "asked": 0, "blocked": 0, "robots": 3, "method": 5, "malformed": 0, "delivery": 0},
 		Refusals: map[string]uint64{"version": 0, "key": 0, "forged": 0, "truncated": 2, "too_long": 1, "encoding": 0, "content": 0, "kind": 1, "tenant": 1, "host": 5},
 	}
 	got := r.Counts()

@@ -13,6 +13,7 @@ type rules struct {
 	tenants  map[uint32]*tenant
 	blocks   *blocks.Set
 	machines *machines.Set
+	nexo     map[string]*nexoMailer // by host, in small letters, with and without the port of its scheme; nil where no tenant has it
 }
 
 // Reload decides the requests that begin from now on by these keys, tenants, blocks (nil: nothing is blocked) and machines (nil: none is known). Any goroutine may call it.
@@ -20,7 +21,11 @@ type rules struct {
 func (s *Server) Reload(keys *link.Keyring, tenants *configs.Tenants, blocked *blocks.Set, known *machines.Set) {
 	r := &rules{keys: keys, tenants: make(map[uint32]*tenant, len(tenants.List)), blocks: blocked, machines: known}
 	for _, t := range tenants.List {
-		r.tenants[t.Number] = newTenant(t, s.counts.tenants.of(t.Name))
+		owner := newTenant(t, s.counts.tenants.of(t.Name))
+		r.tenants[t.Number] = owner
+		if t.NexoMailer.Enabled {
+			r.addNexoMailer(owner)
+		}
 	}
 	s.rules.Store(r)
 	if s.inbound != nil {

@@ -26,6 +26,9 @@ type visit struct {
 	address    []byte
 	hops       []netip.Addr // what proxies say, reused
 	handled    uint         // requests that this memory served: the clock of sampling
+
+	tracked               opened // what a link of NexoMailer's tells
+	trackedID, trackedURL []byte // its memory
 }
 
 // opened is a link with its texts, as an event takes them. In the cache it is read by many and never written.
