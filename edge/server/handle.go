@@ -57,7 +57,7 @@ func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
 	case ctx.IsHead():
 		method = event.Head
 	default:
-		if s.deliver(ctx, parseTarget(ctx.Request.Header.RequestURI(), nil).path) {
+		if s.deliver(ctx, parseTarget(ctx.Request.Header.RequestURI(), ctx.Request.Header.Host())) {
 			return
 		}
 		s.counts.request(outcomeMethod)

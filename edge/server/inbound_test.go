@@ -133,3 +133,41 @@ func TestReloadOfDeliveries(t *testing.T) {
 		t.Errorf("after: %d", status)
 	}
 }
+
+// NexoMailer's path for providers is another name of the tenant's, on its hosts only, and asks for the same proof.
+func TestDeliveriesUnderNexoMailersName(t *testing.T) {
+	r := inboundRig(t)
+	tenants := nexoTenants()
+	tenants.List[0].Inbound.Maileroo.Secrets = []configs.Secret{"test-secret"}
+	r.Reload(r.keys, tenants, nil, nil)
+	c := dial(t, r.listen())
+	const delivery = `{"event_type":"delivered","event_time":1795457650,"event_id":"1","message_id":"<1@example.com>","event_data":{"to":"jane@example.com"}}`
+	on := func(host, path string) string {
+		return strings.Replace(deliveryOf(delivery, path), "any.example.com", host, 1)
+	}
+	for _, step := range []struct {
+		request string
+		status  int
+		body    string // begins so
+	}{
+		{on("links.example.com", "/api/track/webhook/maileroo"), 200, `{"result":"recorded"}`},
+		{on("127.0.0.1:8080", "/api/track/webhook/maileroo?x"), 200, `{"result":"recorded"}`},
+		{strings.Replace(on("links.example.com", "/api/track/webhook/maileroo"), "Signature: ", "Signature: 0", 1), 401, `{"error":`},
+		{on("links.example.com", "/api/track/webhook/resend"), 404, `{"error":`},
+		{on("links.example.com", "/api/track/webhook/"), 404, `{"error":`},
+		{on("open.example.com", "/track/webhook/maileroo"), 404, `{"error":`},
+		{on("other.example.com", "/api/track/webhook/maileroo"), 405, "<!doctype html>"},
+		{on("links.example.com", "/api/track/webhooks"), 405, "<!doctype html>"},
+		{on("links.example.com", "/in/demo/maileroo"), 200, `{"result":"recorded"}`},
+	} {
+		c.send(step.request)
+		response, err := http.ReadResponse(c.in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		if err != nil || response.StatusCode != step.status || !strings.HasPrefix(string(body), step.body) {
+			t.Errorf("%.60q: %d %.60q, %v; want %d %s", step.request, response.StatusCode, body, err, step.status, step.body)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 type nexoMailer struct {
 	owner       *tenant
 	open, click string // their paths up to the message's id, without the slash they begin with
+	webhook     string // the path of providers' webhooks, up to the provider
 	hosts       listedHosts
 	secrets     [][]byte
 	minted      uint32 // link.Link's, of all its mails
@@ -31,7 +32,10 @@ func newNexoMailer(owner *tenant) *nexoMailer {
 	if prefix != "" {
 		prefix += "/"
 	}
-	n := &nexoMailer{owner: owner, open: prefix + "track/open/", click: prefix + "track/click/", hosts: newListedHosts(c.Hosts), minted: link.Minutes(c.SentUntil.Add(noon))}
+	n := &nexoMailer{
+		owner: owner, open: prefix + "track/open/", click: prefix + "track/click/", webhook: prefix + "track/webhook/",
+		hosts: newListedHosts(c.Hosts), minted: link.Minutes(c.SentUntil.Add(noon)),
+	}
 	for _, secret := range c.Secrets {
 		n.secrets = append(n.secrets, []byte(secret))
 	}
@@ -60,6 +64,16 @@ func (r *rules) nexoMailerOf(host []byte) *nexoMailer {
 		return nil
 	}
 	return r.nexo[string(appendLower(room[:0], host))]
+}
+
+// nexoDelivery reads the module's path for providers' webhooks as another name of /in/TENANT/PROVIDER: its tenant's name, and what stands behind it.
+func (r *rules) nexoDelivery(t target) (tenant, rest []byte, ok bool) {
+	n := r.nexoMailerOf(t.host)
+	if n == nil {
+		return nil, nil, false
+	}
+	rest, ok = cutPrefix(t.path, n.webhook)
+	return viewBytes(n.owner.settings.Name), rest, ok
 }
 
 // nexoOutcome is what became of a request for such a link or picture.
