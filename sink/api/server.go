@@ -16,10 +16,10 @@ import (
 
 	"waypost/configs"
 	"waypost/configs/ops"
+	"waypost/configs/ops/jsonbody"
 	"waypost/configs/outbound"
 	"waypost/sink/dispatch"
 	"waypost/sink/enrich"
-	"waypost/sink/internal/jsonbody"
 	"waypost/sink/internal/uniques"
 	"waypost/sink/live"
 )

@@ -8,11 +8,11 @@ import (
 	"strings"
 
 	"waypost/configs"
+	"waypost/configs/ops/jsonbody"
 	"waypost/configs/outbound"
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/formats"
-	"waypost/sink/internal/jsonbody"
 )
 
 // firstFixed is the lowest number of an endpoint of tenants.yaml.

@@ -24,11 +24,11 @@ import (
 	"sync"
 
 	"waypost/configs"
+	"waypost/configs/ops/jsonbody"
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/attempt"
 	"waypost/sink/dispatch/topic"
-	"waypost/sink/internal/jsonbody"
 )
 
 // Dispatcher is what is looked into: the store of one machine, or the topics of Kafka.

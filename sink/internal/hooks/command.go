@@ -5,7 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
+
+	"waypost/configs/ops"
 )
 
 // Command is what kong reads. The Run methods of its commands take an *Operator.
@@ -18,37 +19,12 @@ type Command struct {
 	Replay   replayCommand   `cmd:"" help:"Send dead letters, what waits, or what was delivered again now, under the old ids and with the schedule from the beginning."`
 }
 
-// since is a time as people give it: 2026-11-28T05:21:29Z, or how long ago.
-type since struct{ time.Time }
-
-// UnmarshalText is for kong.
-func (s *since) UnmarshalText(text []byte) error {
-	if ago, err := time.ParseDuration(string(text)); err == nil && ago >= 0 {
-		s.Time = time.Now().Add(-ago)
-		return nil
-	}
-	at, err := time.Parse(time.RFC3339, string(text))
-	if err != nil {
-		return fmt.Errorf("%q: must be a time such as 2026-11-28T05:21:29Z, or how long ago, such as 90m", text)
-	}
-	s.Time = at
-	return nil
-}
-
-// String is the time as the API takes it; empty where none was given.
-func (s since) String() string {
-	if s.IsZero() {
-		return ""
-	}
-	return s.UTC().Format(time.RFC3339Nano)
-}
-
 // which are the flags that both attempts and replays are chosen by.
 type which struct {
-	Tenant   string `placeholder:"TENANT" help:"Of this tenant only: its name or number."`
-	Endpoint string `placeholder:"ID" help:"Of this endpoint only."`
-	Since    since  `placeholder:"TIME" help:"From this time on: 2026-11-28T05:21:29Z, or how long ago: 90m."`
-	Until    since  `placeholder:"TIME" help:"Before this time."`
+	Tenant   string    `placeholder:"TENANT" help:"Of this tenant only: its name or number."`
+	Endpoint string    `placeholder:"ID" help:"Of this endpoint only."`
+	Since    ops.Since `placeholder:"TIME" help:"From this time on: 2026-11-28T05:21:29Z, or how long ago: 90m."`
+	Until    ops.Since `placeholder:"TIME" help:"Before this time."`
 }
 
 type listCommand struct{ remote }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"waypost/configs"
+	"waypost/configs/ops"
 	"waypost/sink/internal/forget"
 	"waypost/sink/internal/person"
 )
@@ -88,7 +89,7 @@ func (c *ForgetCommand) Run(o *Operator) error {
 	request := ForgetRequest{c.Tenant, c.Recipient, c.Prospect}
 	var answer forget.Answer
 	err := c.ask(o, "/forget", nil, request, &answer)
-	if errors.Is(err, errNoSink) && c.Admin == "" && o.Local != nil {
+	if errors.Is(err, ops.ErrRefused) && c.Admin == "" && o.Local != nil {
 		var local *forget.Answer
 		if local, err = o.Local(request); err == nil {
 			answer = *local

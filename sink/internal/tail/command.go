@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"waypost/sink/internal/hooks"
+	"waypost/configs/ops"
 	"waypost/sink/live"
 )
 
@@ -86,9 +86,9 @@ func (c *Command) Run(s *Screen) error {
 
 // aim says what is asked, and of whom.
 func (f *follower) aim() (err error) {
-	f.target = &url.URL{Scheme: "http", Host: hooks.Reach(f.Screen.Admin)}
+	f.target = &url.URL{Scheme: "http", Host: ops.Reach(f.Screen.Admin)}
 	if f.Command.Admin != "" {
-		f.target.Host = hooks.Reach(f.Command.Admin)
+		f.target.Host = ops.Reach(f.Command.Admin)
 	}
 	if f.URL != "" {
 		f.target, err = url.Parse(f.URL)
