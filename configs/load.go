@@ -1,10 +1,10 @@
 package configs
 
-// LoadEdge reads edge.yaml and the tenants it names: every fault of both, and of the file of machines, at once. env is os.Environ's form.
+// LoadEdge reads edge.yaml and the tenants it names: every fault of both, and of the file of machines, at once; checks find further faults of tenants. env is os.Environ's form.
 // What could be read is returned beside faults too.
-func LoadEdge(path string, env []string) (*Edge, *Tenants, Faults) {
+func LoadEdge(path string, env []string, checks ...TenantCheck) (*Edge, *Tenants, Faults) {
 	cfg := DefaultEdge()
-	l := load(&cfg, path, env)
+	l := load(&cfg, path, env, checks...)
 	return &cfg, l.tenants, l.faults
 }
 

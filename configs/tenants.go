@@ -119,19 +119,29 @@ func (s *Sink) adviseTenants(r *reader, tenants *Tenants) {
 	}
 }
 
-// TenantCheck finds what is wrong with a setting of a tenant that only the program can tell which uses it. key is the setting's, as filter; what is allowed is empty where nothing is wrong.
-type TenantCheck func(*Tenant) (key, want string)
+// TenantCheck finds what is wrong with settings of a tenant that only the program can tell which uses them.
+type TenantCheck func(*Tenant) []TenantFault
+
+// TenantFault is one of them.
+type TenantFault struct {
+	Key  string // the setting's, as filter or inbound.parsers[0].type
+	Want string // what is allowed
+}
 
 // judge notes what the program finds wrong: with the defaults once, with what a tenant sets itself for each tenant.
 func (t *tenantsFile) judge(r *reader, checks []TenantCheck) {
 	for _, check := range checks {
-		if key, want := check(&t.defaults); want != "" && r.wrote("defaults."+key) {
-			r.late("defaults."+key, "", want)
-		}
+		r.judged("defaults", check(&t.defaults))
 		for i, tenant := range t.list {
-			if key, want := check(tenant); want != "" && r.wrote(fmt.Sprintf("tenants[%d].%s", i, key)) {
-				r.late(fmt.Sprintf("tenants[%d].%s", i, key), "", want)
-			}
+			r.judged(fmt.Sprintf("tenants[%d]", i), check(tenant))
+		}
+	}
+}
+
+func (r *reader) judged(of string, found []TenantFault) {
+	for _, f := range found {
+		if key := join(of, f.Key); r.wrote(key) {
+			r.late(key, "", f.Want)
 		}
 	}
 }
