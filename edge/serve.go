@@ -54,7 +54,7 @@ func (c *serveCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	in := inbound.New(inbound.Options{Keys: reload.rules.keys, Tenants: reload.rules.tenants, Journal: writer, Asides: inbound.NewAsideFile(filepath.Join(settings.Journal.Dir, "aside.jsonl")), Memory: settings.InboundMemory, Log: log})
+	in := inbound.New(inbound.Options{Keys: reload.rules.keys, Tenants: reload.rules.tenants, Machines: reload.rules.machines, Journal: writer, Asides: inbound.NewAsideFile(filepath.Join(settings.Journal.Dir, "aside.jsonl")), Memory: settings.InboundMemory, Log: log})
 	edge, err := server.New(server.Options{
 		Keys: reload.rules.keys, Tenants: reload.rules.tenants, Blocks: reload.rules.blocks, Machines: reload.rules.machines, Journal: writer, Inbound: in,
 		TrustedProxies: settings.TrustedProxies, ProxyProtocol: settings.ProxyProtocol, CacheBytes: settings.CacheBytes,

@@ -16,18 +16,20 @@ import (
 	"waypost/configs/fault"
 	"waypost/configs/throttle"
 	"waypost/edge/event"
+	"waypost/edge/internal/machines"
 	"waypost/edge/journal"
 	"waypost/mint/link"
 )
 
 // Options of a Handler.
 type Options struct {
-	Keys    *link.Keyring // of links: a provider may tell of a click on one of ours
-	Tenants *configs.Tenants
-	Journal *journal.Writer
-	Asides  Asides
-	Memory  int64 // bytes of bodies under way, in all
-	Log     *slog.Logger
+	Keys     *link.Keyring // of links: a provider may tell of a click on one of ours
+	Tenants  *configs.Tenants
+	Machines *machines.Set // nil: none is known
+	Journal  *journal.Writer
+	Asides   Asides
+	Memory   int64 // bytes of bodies under way, in all
+	Log      *slog.Logger
 }
 
 // Handler answers deliveries. Any number of goroutines may call Take.
@@ -48,7 +50,7 @@ type Handler struct {
 // New makes a handler. Nothing has to be closed: what it appends to is its owner's.
 func New(o Options) *Handler {
 	h := &Handler{journal: o.Journal, asides: o.Asides, memory: o.Memory, log: o.Log, now: time.Now}
-	h.Reload(o.Keys, o.Tenants)
+	h.Reload(o.Keys, o.Tenants, o.Machines)
 	return h
 }
 

@@ -357,7 +357,7 @@ func TestConcurrent(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				r.Reload(r.keys, testTenants())
+				r.Reload(r.keys, testTenants(), nil)
 			}
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"waypost/configs"
 	"waypost/edge/event"
 	"waypost/edge/internal/client"
+	"waypost/edge/internal/machines"
 	"waypost/mint/link"
 )
 
@@ -21,7 +22,7 @@ func (h *Handler) record(t *tenant, s *source, d *delivery, body []byte, all []T
 		sum := sha256.Sum256(body)
 		id = hex.AppendEncode(nil, sum[:16])
 	}
-	keys := h.rules.Load().keys
+	r := h.rules.Load()
 	var record []byte
 	for i := range all {
 		told := &all[i]
@@ -32,8 +33,9 @@ func (h *Handler) record(t *tenant, s *source, d *delivery, body []byte, all []T
 		if t.settings.Inbound.KeepRaw {
 			told.Report.Raw = body
 		}
+		told.label(r.machines)
 		told.settle(t.settings, d.at)
-		told.followOwn(keys, t.settings)
+		told.followOwn(r.keys, t.settings)
 		e := &told.Event
 		e.ID.Run, e.Report = uint64(h.journal.Run()), &told.Report
 		var at [2]int
@@ -48,6 +50,15 @@ func (h *Handler) record(t *tenant, s *source, d *delivery, body []byte, all []T
 		s.counts.named[named].Add(1)
 	}
 	return nil
+}
+
+// label says who was probably no person, as of the edge's own visits: by the client that the provider tells, before the tenant's privacy takes its address out.
+func (told *Told) label(known *machines.Set) {
+	e := &told.Event
+	if e.Type == event.Clicked || e.Type == event.Opened {
+		address, _ := netip.ParseAddr(string(e.Address)) // an invalid one is not known
+		e.Labels = known.Labels(e.UserAgent, address.Unmap().WithZone(""), e.Type == event.Opened)
+	}
 }
 
 // settle fills in what is the edge's to say of an event of that tenant that was told at that time, and takes out what the tenant's privacy does.

@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"waypost/configs"
 	"waypost/edge/event"
+	"waypost/edge/internal/machines"
 	"waypost/edge/journal"
 	"waypost/mint/link"
 )
@@ -117,5 +119,21 @@ func TestTrackOff(t *testing.T) {
 	}
 	if events := r.events(); len(events) != 2 || events[0].Type != event.Delivered || events[1].Type != event.Delivered {
 		t.Errorf("%d events", len(events))
+	}
+}
+
+// A scanner is no person, whoever tells of it.
+func TestLabels(t *testing.T) {
+	known := machines.New([]configs.MachineRule{{Name: "scanner", Label: "machine", Agents: []string{"linkscanner"}}})
+	for agent, want := range map[string]event.Labels{"LinkScanner/1.0": event.Machine, "Mozilla/5.0": 0} {
+		told := Told{Event: event.Event{Type: event.Clicked, UserAgent: []byte(agent), Address: []byte("203.0.113.9")}}
+		told.label(known)
+		if told.Event.Labels != want {
+			t.Errorf("%s: %v", agent, told.Event.Labels)
+		}
+	}
+	told := Told{Event: event.Event{Type: event.Bounced, UserAgent: []byte("LinkScanner/1.0")}}
+	if told.label(known); told.Event.Labels != 0 {
+		t.Error("a bounce is labelled")
 	}
 }

@@ -2,13 +2,15 @@ package inbound
 
 import (
 	"waypost/configs"
+	"waypost/edge/internal/machines"
 	"waypost/mint/link"
 )
 
 // rules are what decides about a delivery, and what a reload replaces: as a whole. They never change.
 type rules struct {
-	keys    *link.Keyring
-	tenants map[string]*tenant
+	keys     *link.Keyring
+	machines *machines.Set // nil: none is known
+	tenants  map[string]*tenant
 }
 
 // tenant is a tenant with the providers that it takes deliveries of.
@@ -25,9 +27,9 @@ type source struct {
 	counts   *counters
 }
 
-// Reload decides the deliveries that begin from now on by these keys (of links) and tenants. Any goroutine may call it.
-func (h *Handler) Reload(keys *link.Keyring, tenants *configs.Tenants) {
-	r := &rules{keys: keys, tenants: make(map[string]*tenant, len(tenants.List))}
+// Reload decides the deliveries that begin from now on by these keys (of links), tenants and machines (nil: none is known). Any goroutine may call it.
+func (h *Handler) Reload(keys *link.Keyring, tenants *configs.Tenants, known *machines.Set) {
+	r := &rules{keys: keys, machines: known, tenants: make(map[string]*tenant, len(tenants.List))}
 	for _, settings := range tenants.List {
 		t := &tenant{settings: settings, sources: sourcesOf(settings)}
 		for provider, s := range t.sources {

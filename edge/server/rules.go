@@ -29,7 +29,7 @@ func (s *Server) Reload(keys *link.Keyring, tenants *configs.Tenants, blocked *b
 	}
 	s.rules.Store(r)
 	if s.inbound != nil {
-		s.inbound.Reload(keys, tenants)
+		s.inbound.Reload(keys, tenants, known)
 	}
 }
 
