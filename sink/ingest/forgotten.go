@@ -250,7 +250,7 @@ func (d *Decider) remember() error {
 func Keys(kafkaKey []byte, e *event.Event) (all []store.UniqueKey) {
 	unique, identified := e.Unique()
 	day := store.DayOf(e.Minted)
-	if !identified || e.Type != event.Clicked && e.Type != event.Opened || day < 0 || day > store.MaxDay {
+	if !identified || words[e.Type] == "" || day < 0 || day > store.MaxDay {
 		return nil
 	}
 	key := store.NewUniqueKey(uint16(day), e.Tenant, event.PartitionHash(kafkaKey), unique)

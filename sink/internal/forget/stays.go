@@ -3,6 +3,8 @@ package forget
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"waypost/edge/event"
@@ -54,6 +56,9 @@ func (w *work) journal(dir string) error {
 	return nil
 }
 
+// asideFile is where an edge keeps such, beside its journal (edge/inbound).
+const asideFile = "aside.jsonl"
+
 const dayText = "2006-01-02"
 
 // slack is for how many days keys outlive a tenant's retention.
@@ -67,6 +72,11 @@ func (w *work) stays() (all []Stay) {
 				Where: "journal " + f.dir, What: fmt.Sprintf("%s, the last of %s", count(f.events, "event"), f.newest.UTC().Format(time.RFC3339)),
 				Until: "the edge drops its segment: within twice journal.keep_age of edge.yaml (14 days as shipped)",
 			})
+		}
+	}
+	for _, dir := range w.Journals {
+		if info, err := os.Stat(filepath.Join(dir, asideFile)); err == nil && info.Size() > 0 {
+			all = append(all, Stay{Where: filepath.Join(dir, asideFile), What: "what providers told that could not be mapped, whoever it is about", Until: "it is deleted by hand"})
 		}
 	}
 	retention := w.request.Tenant.RetentionDays
