@@ -111,7 +111,7 @@ func TestForgottenClicksAreRepeats(t *testing.T) {
 		"a machine":              {[]event.Event{click(1, labels(event.Machine))}, []event.Event{click(2, later, labels(event.Machine)), click(3, later), click(4, later)}, 1, "repeat person+ repeat"},
 		"a person, then machine": {[]event.Event{click(1)}, []event.Event{click(2, later, labels(event.Machine))}, 1, "repeat"},
 		"any client's":           {[]event.Event{click(1, anyClient, labels(event.Machine))}, []event.Event{click(2, later, anyClient)}, 1, "person"},
-		"what a provider told": {[]event.Event{bounced(1, "a")}, []event.Event{bounced(2, "a", later), bounced(3, "b", later)}, 1, "repeat first+"},
+		"what a provider told":   {[]event.Event{bounced(1, "a")}, []event.Event{bounced(2, "a", later), bounced(3, "b", later)}, 1, "repeat first+"},
 		"around midnight": {
 			[]event.Event{click(1, minted(midnight.Add(-time.Minute)), later)}, []event.Event{click(2, minted(midnight), later), click(3, minted(midnight.Add(-time.Minute)), later)}, 1, "repeat repeat",
 		},
