@@ -3,6 +3,7 @@ package configs
 
 import (
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"waypost/configs/outbound"
@@ -25,6 +26,7 @@ type Edge struct {
 	InboundMemory  int64          `yaml:"inbound_memory"`              // bytes of providers' deliveries under way
 	DrainTimeout   time.Duration  `yaml:"drain_timeout"`
 	Journal        Journal        `yaml:"journal"`
+	Aside          Aside          `yaml:"aside"` // deliveries of providers that cannot be mapped
 	Kafka          Kafka          `yaml:"kafka"`
 	Log            Log            `yaml:"log"`
 }
@@ -38,6 +40,20 @@ type Journal struct {
 	KeepAge      time.Duration `yaml:"keep_age"`
 	Sync         time.Duration `yaml:"sync"` // negative: never
 	Consumers    []string      `yaml:"consumers"`
+}
+
+// Aside is where the edge keeps deliveries of providers that cannot be mapped, until somebody has mended the mapping.
+type Aside struct {
+	Dir   string `yaml:"dir"`   // empty: aside in the journal's directory
+	Bytes int64  `yaml:"bytes"` // the most that is kept
+}
+
+// AsideDir is the directory of Aside.
+func (e *Edge) AsideDir() string {
+	if e.Aside.Dir == "" {
+		return filepath.Join(e.Journal.Dir, "aside")
+	}
+	return e.Aside.Dir
 }
 
 // Log is every program's logging.

@@ -28,6 +28,7 @@ func DefaultEdge() Edge {
 			Sync:         100 * time.Millisecond,
 			Consumers:    []string{"sink"},
 		},
+		Aside: Aside{Dir: "", Bytes: 256 * mib},
 		Kafka: DefaultKafka(),
 		Log:   defaultLog(),
 	}

@@ -76,7 +76,7 @@ edge.yaml:2: must be YAML: could not find end character of double-quoted text`},
 	{name: "two documents", edge: "listen: :1\n---\nadmin: :2\n", want: `
 edge.yaml:3: must hold one YAML document`},
 	{name: "not a mapping", edge: "- listen\n", want: `
-edge.yaml:1: must be a mapping with the keys listen, admin, keys, tenants, blocks, machines, reload_on_change, trusted_proxies, proxy_protocol, max_connections, max_connections_per_address, cache_bytes, inbound_memory, drain_timeout, journal, kafka, log`},
+edge.yaml:1: must be a mapping with the keys listen, admin, keys, tenants, blocks, machines, reload_on_change, trusted_proxies, proxy_protocol, max_connections, max_connections_per_address, cache_bytes, inbound_memory, drain_timeout, journal, aside, kafka, log`},
 	{name: "anchors", edge: "log: &log {level: info}\nlisten: !!str x\n", want: `
 edge.yaml:1: log = (an anchor, alias or tag, which are not understood here): must be a mapping with the keys level, format
 edge.yaml:2: listen = (an anchor, alias or tag, which are not understood here): must be host:port, such as 127.0.0.1:8080, [::1]:8080 or :8080; port 0 takes a free one`},

@@ -13,6 +13,7 @@ type Inbound struct {
 	Postmark   InboundPostmark `yaml:"postmark"`
 	Maileroo   InboundSigned   `yaml:"maileroo"`
 	NexoMailer InboundSigned   `yaml:"nexomailer"`
+	Parsers    []Parser        `yaml:"parsers"` // of providers that are not built in
 }
 
 // InboundSigned are the secrets with which a provider signs: any of them is taken.
@@ -30,6 +31,9 @@ type InboundPostmark struct {
 // mostTolerance bounds how long a delivery that was overheard can be sent again.
 const mostTolerance = time.Hour
 
+// mostParsers bounds those of a tenant.
+const mostParsers = 50
+
 func (i *Inbound) group() group {
 	return group{settings: []setting{
 		{"keep_raw", boolean(&i.KeepRaw)},
@@ -38,7 +42,8 @@ func (i *Inbound) group() group {
 		{"postmark", i.Postmark.group()},
 		{"maileroo", i.Maileroo.group(sharedSecret)},
 		{"nexomailer", i.NexoMailer.group(sharedSecret)},
-	}}
+		{"parsers", list[Parser]{&i.Parsers, func(p *Parser) value { return p.group() }, "parsers", mostParsers}},
+	}, check: i.checkParsers}
 }
 
 func (s *InboundSigned) group(secret func(*Secret) value) group {
@@ -51,7 +56,7 @@ func (p *InboundPostmark) group() group {
 	return group{
 		settings: []setting{
 			{"username", optional(text(&p.Username, userWant, isUser))},
-			{"password", secretIn(&p.Password, `must be 1 to 4096 bytes of text without control characters, or ""`, func(s Secret) bool { return s == "" || isSecretText(s) })},
+			{"password", secretOrNone(&p.Password)},
 			{"path_secrets", list[Secret]{&p.PathSecrets, pathSecret, "secrets", mostSecrets}},
 		},
 		check: func(r *reader, key string) {
@@ -61,6 +66,10 @@ func (p *InboundPostmark) group() group {
 		},
 		secret: true,
 	}
+}
+
+func secretOrNone(to *Secret) value {
+	return secretIn(to, `must be 1 to 4096 bytes of text without control characters, or ""`, func(s Secret) bool { return s == "" || isSecretText(s) })
 }
 
 // pathSecret is long enough that it cannot be guessed, and such as a path holds without escapes.

@@ -39,7 +39,7 @@ func (*Mint) name() string { return "mint" }
 func (*Sink) name() string { return "sink" }
 
 func (e *Edge) paths() []*string {
-	return append(e.Kafka.paths(), &e.Keys, &e.Tenants, &e.Blocks, &e.Machines, &e.Journal.Dir)
+	return append(e.Kafka.paths(), &e.Keys, &e.Tenants, &e.Blocks, &e.Machines, &e.Journal.Dir, &e.Aside.Dir)
 }
 func (m *Mint) paths() []*string { return []*string{&m.Keys, &m.Tenants} }
 func (s *Sink) paths() []*string {

@@ -57,6 +57,10 @@ func rows(b *strings.Builder, outer string, g group) {
 			row(b, key, "`[]`", v)
 			rows(b, key+"[]", (&Endpoint{}).group())
 			continue
+		case list[Parser]:
+			row(b, key, "`[]`", v)
+			rows(b, key+"[]", (&Parser{}).group())
+			continue
 		case list[Header]:
 			row(b, key, "", v)
 			rows(b, key+"[]", (&Header{}).group())

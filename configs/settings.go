@@ -30,6 +30,7 @@ func (e *Edge) group() group {
 			{"inbound_memory", bytesIn(&e.InboundMemory, 2*mib, 1*tib)},
 			{"drain_timeout", durationIn(&e.DrainTimeout, 0, 10*time.Minute)},
 			{"journal", e.Journal.group()},
+			{"aside", group{settings: []setting{{"dir", optional(path(&e.Aside.Dir))}, {"bytes", bytesIn(&e.Aside.Bytes, 2*mib, 1*tib)}}}},
 			{"kafka", e.Kafka.group()},
 			{"log", e.Log.group()},
 		},

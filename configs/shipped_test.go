@@ -63,7 +63,7 @@ func TestShippedExamplesLoad(t *testing.T) {
 		write(t, dir, name, testStandardSecret+"\n", 0o600)
 	}
 	write(t, dir, "sink.yaml", "", 0o644)
-	_, tenants, faults := LoadSink(dir+"/sink.yaml", []string{"OUTREACH_SECRET=new", "LEGACY_PASSWORD=pass", "LEGACY_TOKEN=token", "MAILEROO_SECRET=text", "RESEND_SECRET=" + testStandardSecret, "POSTMARK_PASSWORD=pass", "API_TOKEN=00000000-0000-0000-0000-000000000002"})
+	_, tenants, faults := LoadSink(dir+"/sink.yaml", []string{"OUTREACH_SECRET=new", "LEGACY_PASSWORD=pass", "LEGACY_TOKEN=token", "MAILEROO_SECRET=text", "RESEND_SECRET=" + testStandardSecret, "POSTMARK_PASSWORD=pass", "ACMEMAIL_SECRET=text", "API_TOKEN=00000000-0000-0000-0000-000000000002"})
 	if err := faults.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +80,11 @@ func TestShippedExamplesLoad(t *testing.T) {
 	file := tenantsFile{}
 	r := newReader("x", nil)
 	r.read([]byte(disabled.ReplaceAllString(string(text), "$1$2")), file.group())
+	for _, key := range (&Parser{}).group().keys() {
+		if !r.wrote("tenants[0].inbound.parsers[0]." + key) {
+			t.Errorf("no example shows inbound.parsers[].%s", key)
+		}
+	}
 	for _, key := range (&Endpoint{}).group().keys() {
 		if !r.wrote("tenants[0].endpoints[0]."+key) && !r.wrote("tenants[0].endpoints[1]."+key) {
 			t.Errorf("no example shows endpoints[].%s", key)
@@ -104,7 +109,7 @@ func TestTablesHaveEveryField(t *testing.T) {
 		{sink, sink.group()}, {sink.Dispatch, sink.Dispatch.group()}, {sink.Dispatch.Operator, sink.Dispatch.Operator.group()}, {sink.API, sink.API.group()}, {sink.Live, sink.Live.group()},
 		{edge.Kafka, edge.Kafka.group()}, {edge.Kafka.TLS, edge.Kafka.TLS.group()}, {edge.Kafka.SASL, edge.Kafka.SASL.group()}, {edge.Kafka.Topics, edge.Kafka.Topics.group()},
 		{tenant, tenant.group()}, {tenant.Outreach, tenant.Outreach.group(true)}, {tenant.NexoMailer, tenant.NexoMailer.group()}, {tenant.Inbound, tenant.Inbound.group()},
-		{tenant.Inbound.Resend, tenant.Inbound.Resend.group(standardSecret)}, {tenant.Inbound.Postmark, tenant.Inbound.Postmark.group()}, {Endpoint{}, (&Endpoint{}).group()}, {Header{}, (&Header{}).group()},
+		{tenant.Inbound.Resend, tenant.Inbound.Resend.group(standardSecret)}, {tenant.Inbound.Postmark, tenant.Inbound.Postmark.group()}, {Parser{}, (&Parser{}).group()}, {ParserAuth{}, (&ParserAuth{}).group()}, {ParserHMAC{}, (&ParserHMAC{}).group()}, {Endpoint{}, (&Endpoint{}).group()}, {Header{}, (&Header{}).group()},
 	} {
 		var fields []string
 		for f := range reflect.TypeOf(c.is).Fields() {

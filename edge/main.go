@@ -7,6 +7,9 @@
 //	edge journal tail DIR      the last events, and new ones as they come
 //	edge journal verify DIR    read every record, say which is damaged
 //	edge journal ship DIR      ship to Kafka what a dead edge left behind
+//	edge in test PROVIDER FILE map a provider's delivery, and print its events
+//	edge in aside              the deliveries that could not be mapped
+//	edge in replay             have the running edge map them again
 //
 // Settings: configs/edge.yaml or --config FILE, and the tenants and the key file that it names.
 //
@@ -26,6 +29,7 @@ import (
 
 	"waypost/configs"
 	"waypost/configs/broker"
+	"waypost/edge/inbound"
 )
 
 func main() {
@@ -40,6 +44,7 @@ type commandLine struct {
 	Blocks   blocksCommand   `cmd:"" help:"Say which links are not followed any more."`
 	Machines machinesCommand `cmd:"" help:"Try the rules that tell visits of programs from those of people."`
 	Journal  journalCommand  `cmd:"" help:"Look into a journal's directory."`
+	In       inCommand       `cmd:"" help:"Try and mend what becomes of mail providers' webhooks."`
 }
 
 // program is what every command runs in.
@@ -58,6 +63,7 @@ func run(signals <-chan os.Signal, args, env []string, stdout, stderr io.Writer)
 	if done {
 		return exit
 	}
+	cli.Flags.Tenants = []configs.TenantCheck{inbound.CheckTenant}
 	p := &program{cli.Flags, signals, env, stdout, stderr}
 	if p.flags.Check || p.flags.PrintConfig || p.flags.Version {
 		_, _, exit, _ := configs.Open(p.flags, env, stdout, stderr, broker.OnlineEdge)

@@ -8,6 +8,7 @@ import (
 
 	"waypost/configs"
 	"waypost/edge/inbound"
+	"waypost/edge/internal/deliveries"
 	"waypost/edge/journal"
 	"waypost/edge/server"
 )
@@ -40,6 +41,9 @@ var definitions = []struct {
 	{"waypost_edge_inbound_unknown_total", "counter", "Deliveries to a tenant or of a provider that there is not.", nil},
 	{"waypost_edge_inbound_events_total", "counter", "Events that providers told, by what names their message: tag, or the provider's own id.", []string{"tenant", "provider", "message"}},
 	{"waypost_edge_inbound_body_bytes", "gauge", "Memory of deliveries under way.", nil},
+	{"waypost_edge_aside_deliveries", "gauge", "Deliveries that could not be mapped, and are kept.", nil},
+	{"waypost_edge_aside_bytes", "gauge", "Bytes of their files.", nil},
+	{"waypost_edge_aside_replayed_total", "counter", "Deliveries that a replay has taken out.", nil},
 	{"waypost_edge_journal_records_total", "counter", "Events written to the journal.", nil},
 	{"waypost_edge_journal_bytes_total", "counter", "Bytes written to the journal.", nil},
 	{"waypost_edge_journal_segments", "gauge", "Segment files in the journal's directory.", nil},
@@ -81,6 +85,7 @@ var descriptors = func() map[string]*prometheus.Desc {
 type collector struct {
 	edge     *server.Server
 	inbound  *inbound.Handler
+	asides   *deliveries.API
 	journal  *journal.Writer
 	shipping *shipping // nil: Kafka is off
 	reload   *reloader
@@ -125,6 +130,10 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	l := counts.Latency
 	out <- prometheus.MustNewConstHistogram(descriptors["waypost_edge_handle_seconds"], l.Count, l.Seconds, l.Buckets)
 	collectInbound(out, c.inbound.Counts())
+	kept, bytes := c.asides.Store.Size()
+	gauge(out, "waypost_edge_aside_deliveries", float64(kept))
+	gauge(out, "waypost_edge_aside_bytes", float64(bytes))
+	counter(out, "waypost_edge_aside_replayed_total", c.asides.Replayed())
 
 	stats := c.journal.Stats()
 	counter(out, "waypost_edge_journal_records_total", stats.Records)

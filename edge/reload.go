@@ -129,6 +129,6 @@ func (r *reloader) read() (next rules, err error) {
 
 // load reads the settings again, as the program did at its start.
 func (p *program) load() (*configs.Edge, *configs.Tenants, error) {
-	settings, tenants, faults := configs.LoadEdge(p.flags.Path("edge"), p.env)
+	settings, tenants, faults := configs.LoadEdge(p.flags.Path("edge"), p.env, p.flags.Tenants...)
 	return settings, tenants, faults.Err()
 }

@@ -9,7 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -17,6 +17,8 @@ import (
 	"waypost/configs"
 	"waypost/configs/ops"
 	"waypost/edge/inbound"
+	"waypost/edge/inbound/aside"
+	"waypost/edge/internal/deliveries"
 	"waypost/edge/journal"
 	"waypost/edge/server"
 )
@@ -54,24 +56,30 @@ func (c *serveCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	in := inbound.New(inbound.Options{Keys: reload.rules.keys, Tenants: reload.rules.tenants, Machines: reload.rules.machines, Journal: writer, Asides: inbound.NewAsideFile(filepath.Join(settings.Journal.Dir, "aside.jsonl")), Memory: settings.InboundMemory, Log: log})
+	asides, err := aside.Open(settings.AsideDir(), settings.Aside.Bytes)
+	if err != nil {
+		return errors.Join(err, writer.Close())
+	}
+	in := inbound.New(inbound.Options{Keys: reload.rules.keys, Tenants: reload.rules.tenants, Machines: reload.rules.machines, Journal: writer, Asides: asides, Memory: settings.InboundMemory, Log: log})
+	operators := &deliveries.API{Store: asides, Receiver: in, Logger: log}
 	edge, err := server.New(server.Options{
 		Keys: reload.rules.keys, Tenants: reload.rules.tenants, Blocks: reload.rules.blocks, Machines: reload.rules.machines, Journal: writer, Inbound: in,
 		TrustedProxies: settings.TrustedProxies, ProxyProtocol: settings.ProxyProtocol, CacheBytes: settings.CacheBytes,
 		MaxConnections: settings.MaxConnections, MaxPerAddress: settings.MaxPerAddress, Log: log,
 	})
 	if err != nil {
-		return errors.Join(err, writer.Close())
+		return errors.Join(err, asides.Close(), writer.Close())
 	}
 	shipping, err := startShipping(settings, log)
 	if err != nil {
-		return errors.Join(err, writer.Close())
+		return errors.Join(err, asides.Close(), writer.Close())
 	}
 	reload.edge = edge
-	admin.Registry.MustRegister(collector{edge, in, writer, shipping, reload})
+	admin.Registry.MustRegister(collector{edge, in, operators, writer, shipping, reload})
+	operators.Register(admin.Handle)
 	successor := makeOffer(settings.Journal.Dir, sockets, log)
 	defer successor.withdraw()
-	return p.serve(&parts{edge, writer, shipping, reload, admin, sockets, successor}, hangup, settings.DrainTimeout)
+	return p.serve(&parts{edge, operators, writer, shipping, reload, admin, sockets, successor}, hangup, settings.DrainTimeout)
 }
 
 // awaitJournal waits until the edge whose place this one takes has let go of the journal: as long as a drain takes, and some more.
@@ -84,6 +92,7 @@ func (p *program) awaitJournal(s *sockets, drain time.Duration) error {
 // parts are what runs.
 type parts struct {
 	edge     *server.Server
+	asides   *deliveries.API
 	writer   *journal.Writer
 	shipping *shipping
 	reload   *reloader
@@ -140,7 +149,7 @@ func (p *program) serve(r *parts, hangup <-chan os.Signal, drainTimeout time.Dur
 	}
 	err := drained(r.edge.Drain(ctx), drainTimeout)
 	// After the answers, the journal: nothing is appended any more, unless the drain was cut. Then Kafka: what is not shipped in time stays in the journal.
-	err = errors.Join(failed, err, r.writer.Close())
+	err = errors.Join(failed, err, r.asides.Close(), r.writer.Close())
 	r.shipping.finish(ctx)
 	return err
 }
@@ -154,7 +163,7 @@ func (r *parts) handOver(ctx context.Context, successor net.Conn, drainTimeout t
 	leaving.Go(r.shipping.leave)
 	err := drained(r.edge.HandOver(ctx, r.sockets.links), drainTimeout)
 	leaving.Wait()
-	return errors.Join(err, r.writer.Close())
+	return errors.Join(err, r.asides.Close(), r.writer.Close())
 }
 
 // draining is done after the timeout or a second signal.
@@ -200,7 +209,7 @@ func (r *parts) watch(stop <-chan struct{}) {
 			return
 		case now := <-tick.C:
 			lost := r.edge.Counts().Lost
-			r.admin.SetTrouble(append(r.shipping.reasons(), r.reload.Reasons()...)...)
+			r.admin.SetTrouble(slices.Concat(r.shipping.reasons(), r.reload.Reasons(), r.asides.Reasons())...)
 			r.admin.SetReady(lossReasons(lost, last, since, now)...)
 			last = lost
 		}

@@ -17,34 +17,20 @@ import (
 
 // record appends the events of one delivery to the journal: all of them, or an error. Those before it may be there then, and come again with the repeated delivery.
 func (h *Handler) record(t *tenant, s *source, d *delivery, body []byte, all []Told) error {
-	id := s.verifier.id(d)
-	if len(id) == 0 {
-		sum := sha256.Sum256(body)
-		id = hex.AppendEncode(nil, sum[:16])
-	}
 	r := h.rules.Load()
+	o := origin{t.settings, s.provider, s.verifier.id(d), d.at, body, r.keys, r.machines}
+	o.identify()
 	var record []byte
 	for i := range all {
-		told := &all[i]
-		told.Report.Provider = []byte(s.provider)
-		if len(told.Report.ProviderEvent) == 0 {
-			told.Report.ProviderEvent = id
-		}
-		if t.settings.Inbound.KeepRaw {
-			told.Report.Raw = body
-		}
-		told.label(r.machines)
-		told.settle(t.settings, d.at)
-		told.followOwn(r.keys, t.settings)
-		e := &told.Event
-		e.ID.Run, e.Report = uint64(h.journal.Run()), &told.Report
+		e := all[i].complete(&o)
+		e.ID.Run = uint64(h.journal.Run())
 		var at [2]int
 		record, at = event.AppendRecord(record[:0], e)
 		if _, err := h.journal.Append(record, at[:]...); err != nil {
 			return err
 		}
 		named := 0
-		if told.Known {
+		if all[i].Known {
 			named = 1
 		}
 		s.counts.named[named].Add(1)
@@ -59,6 +45,44 @@ func (told *Told) label(known *machines.Set) {
 		address, _ := netip.ParseAddr(string(e.Address)) // an invalid one is not known
 		e.Labels = known.Labels(e.UserAgent, address.Unmap().WithZone(""), e.Type == event.Opened)
 	}
+}
+
+// origin is where the events of a delivery come from.
+type origin struct {
+	tenant   *configs.Tenant
+	provider string
+	id       []byte // of the delivery
+	at       time.Time
+	body     []byte
+	keys     *link.Keyring
+	machines *machines.Set
+}
+
+// identify takes a hash of the body for the id of a delivery that has none.
+func (o *origin) identify() {
+	if len(o.id) == 0 {
+		sum := sha256.Sum256(o.body)
+		o.id = hex.AppendEncode(nil, sum[:16])
+	}
+}
+
+// complete makes the event of what was told, all but its id. It points into told.
+func (told *Told) complete(o *origin) *event.Event {
+	told.Report.Provider = []byte(o.provider)
+	if len(told.Report.ProviderEvent) == 0 {
+		told.Report.ProviderEvent = o.id
+	}
+	switch {
+	case !o.tenant.Inbound.KeepRaw:
+		told.Report.Raw = nil
+	case len(told.Report.Raw) == 0: // else it is one of the delivery's entries
+		told.Report.Raw = o.body
+	}
+	told.label(o.machines)
+	told.settle(o.tenant, o.at)
+	told.followOwn(o.keys, o.tenant)
+	told.Event.Report = &told.Report
+	return &told.Event
 }
 
 // settle fills in what is the edge's to say of an event of that tenant that was told at that time, and takes out what the tenant's privacy does.

@@ -44,16 +44,20 @@ func (h *Handler) Reload(keys *link.Keyring, tenants *configs.Tenants, known *ma
 func sourcesOf(t *configs.Tenant) map[string]*source {
 	in, all := &t.Inbound, map[string]*source{}
 	if s := in.Resend.Secrets; len(s) > 0 {
-		all["resend"] = &source{verifier: newStandardSigned(s, in.Tolerance), mapper: resend{}}
+		all["resend"] = &source{verifier: newStandardSigned(s, in.Tolerance), mapper: mapperOf(t, "resend")}
 	}
 	if p := &in.Postmark; p.Username != "" || len(p.PathSecrets) > 0 {
-		all["postmark"] = &source{verifier: newUnsigned(p), mapper: postmark{}}
+		all["postmark"] = &source{verifier: newUnsigned(p), mapper: mapperOf(t, "postmark")}
 	}
 	if s := in.Maileroo.Secrets; len(s) > 0 {
-		all["maileroo"] = &source{verifier: newHexSigned("X-Maileroo-Signature", s), mapper: maileroo{}}
+		all["maileroo"] = &source{verifier: newHexSigned("X-Maileroo-Signature", s), mapper: mapperOf(t, "maileroo")}
 	}
 	if s := in.NexoMailer.Secrets; len(s) > 0 {
-		all["nexomailer"] = &source{verifier: newHexSigned("X-Nexomailer-Signature", s), mapper: nexomailer{}}
+		all["nexomailer"] = &source{verifier: newHexSigned("X-Nexomailer-Signature", s), mapper: mapperOf(t, "nexomailer")}
+	}
+	for i := range in.Parsers {
+		p := &in.Parsers[i]
+		all[p.Name] = &source{verifier: newRegisteredVerifier(&p.Auth, in.Tolerance), mapper: mapperOf(t, p.Name)}
 	}
 	return all
 }

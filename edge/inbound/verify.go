@@ -113,29 +113,44 @@ func (standardSigned) id(d *delivery) []byte {
 	return nil
 }
 
-// hexSigned knows senders whose header is the HMAC-SHA256 of the body in hex, its key the secret's plain bytes.
-type hexSigned struct {
-	name string
-	keys [][]byte
+// bodySigned knows senders whose header is the HMAC-SHA256 of the body, its key the secret's plain bytes.
+type bodySigned struct {
+	name   string
+	prefix string // before the signature
+	decode func(dst, text []byte) ([]byte, error)
+	length int // of the header
+	keys   [][]byte
 }
 
-func newHexSigned(header string, secrets []configs.Secret) hexSigned {
-	s := hexSigned{name: header}
-	for _, secret := range secrets {
+func newHexSigned(header string, secrets []configs.Secret) bodySigned {
+	return newBodySigned(&configs.ParserHMAC{Header: header, Secrets: secrets})
+}
+
+func newBodySigned(h *configs.ParserHMAC) bodySigned {
+	s := bodySigned{name: h.Header, prefix: h.Prefix, decode: hex.AppendDecode, length: hex.EncodedLen(sha256.Size)}
+	if h.Encoding == "base64" {
+		s.decode, s.length = base64.StdEncoding.AppendDecode, base64.StdEncoding.EncodedLen(sha256.Size)
+	}
+	s.length += len(h.Prefix)
+	for _, secret := range h.Secrets {
 		s.keys = append(s.keys, []byte(secret))
 	}
 	return s
 }
 
-func (s hexSigned) admits(d *delivery) *refusal {
-	if len(d.header(s.name)) != hex.EncodedLen(sha256.Size) {
+func (s bodySigned) admits(d *delivery) *refusal {
+	if len(d.header(s.name)) != s.length {
 		return refuseUnsigned
 	}
 	return nil
 }
 
-func (s hexSigned) signed(d *delivery, body []byte) bool {
-	signature, err := hex.AppendDecode(nil, d.header(s.name))
+func (s bodySigned) signed(d *delivery, body []byte) bool {
+	text, ok := bytes.CutPrefix(d.header(s.name), []byte(s.prefix))
+	if !ok {
+		return false
+	}
+	signature, err := s.decode(nil, text)
 	if err != nil {
 		return false
 	}
@@ -148,7 +163,56 @@ func (s hexSigned) signed(d *delivery, body []byte) bool {
 	return same == 1
 }
 
-func (hexSigned) id(*delivery) []byte { return nil }
+func (bodySigned) id(*delivery) []byte { return nil }
+
+// anyOf takes what one of its verifiers takes.
+type anyOf []verifier
+
+// newRegisteredVerifier knows a provider by every way that its parser sets.
+func newRegisteredVerifier(a *configs.ParserAuth, tolerance time.Duration) verifier {
+	var ways anyOf
+	if len(a.StandardSecrets) > 0 {
+		ways = append(ways, newStandardSigned(a.StandardSecrets, tolerance))
+	}
+	if len(a.HMAC.Secrets) > 0 {
+		ways = append(ways, newBodySigned(&a.HMAC))
+	}
+	if a.Username != "" || len(a.PathSecrets) > 0 {
+		ways = append(ways, newUnsigned(&configs.InboundPostmark{Username: a.Username, Password: a.Password, PathSecrets: a.PathSecrets}))
+	}
+	return ways
+}
+
+func (ways anyOf) admits(d *delivery) *refusal {
+	refused := refuseUnsigned // where there is no way, nobody comes in
+	for i, v := range ways {
+		switch r := v.admits(d); {
+		case r == nil:
+			return nil
+		case i == 0:
+			refused = r
+		}
+	}
+	return refused
+}
+
+func (ways anyOf) signed(d *delivery, body []byte) bool {
+	for _, v := range ways {
+		if v.admits(d) == nil && v.signed(d, body) {
+			return true
+		}
+	}
+	return false
+}
+
+func (ways anyOf) id(d *delivery) []byte {
+	for _, v := range ways {
+		if id := v.id(d); len(id) > 0 {
+			return id
+		}
+	}
+	return nil
+}
 
 // unsigned knows senders that sign nothing: by Basic auth, or by a secret in the path. It keeps hashes of one length: comparing them tells nothing of how long a secret is, or
 // how much of it was right.

@@ -55,6 +55,9 @@ type member struct {
 // Compile gives the parser of the settings, or all that is wrong with it. With keepRaw what it gives of each entry has that in Report.Raw.
 func Compile(p *configs.Parser, keepRaw bool) (*Parser, []*Fault) {
 	c := &Parser{name: p.Name, raw: keepRaw, types: p.Types}
+	if len(p.Types) == 0 {
+		c.types = nil
+	}
 	var found []*Fault
 	for _, e := range p.Expressions() {
 		if e.Text == "" {

@@ -210,7 +210,8 @@ func TestForget(t *testing.T) {
 	defer func() { m.close() }()
 	m.fill()
 	m.click(gone, "unread")
-	if err := os.WriteFile(filepath.Join(m.dir, "journal", asideFile), []byte("{}\n"), 0o600); err != nil {
+	aside := filepath.Join(m.dir, "journal", asideDir)
+	if err := errors.Join(os.Mkdir(aside, 0o700), os.WriteFile(filepath.Join(aside, "00000001.jsonl"), []byte("{}\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	answer, err := m.forget("Gone.Person@Example.com")
@@ -220,7 +221,7 @@ func TestForget(t *testing.T) {
 	if want := (Removed{Kept: 3, Deliveries: 3, DeadLetters: 3, Attempts: 6, UniqueKeys: 3}); *answer.Removed != want {
 		t.Errorf("removed %+v, want %+v", answer.Removed, want)
 	}
-	if text := fmt.Sprintf("%+v", answer); strings.Contains(strings.ToLower(text), "gone.person") || !strings.Contains(text, "4 events, the last of 20") || !strings.Contains(text, asideFile) {
+	if text := fmt.Sprintf("%+v", answer); strings.Contains(strings.ToLower(text), "gone.person") || !strings.Contains(text, "4 events, the last of 20") || !strings.Contains(text, aside) {
 		t.Errorf("answer %s", text)
 	}
 	if file := m.holding(gone); file != "" {

@@ -3,7 +3,6 @@ package forget
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -56,8 +55,8 @@ func (w *work) journal(dir string) error {
 	return nil
 }
 
-// asideFile is where an edge keeps such, beside its journal (edge/inbound).
-const asideFile = "aside.jsonl"
+// asideDir is where an edge keeps such in its journal's directory, unless its settings name another (edge/inbound/aside).
+const asideDir = "aside"
 
 const dayText = "2006-01-02"
 
@@ -75,8 +74,11 @@ func (w *work) stays() (all []Stay) {
 		}
 	}
 	for _, dir := range w.Journals {
-		if info, err := os.Stat(filepath.Join(dir, asideFile)); err == nil && info.Size() > 0 {
-			all = append(all, Stay{Where: filepath.Join(dir, asideFile), What: "what providers told that could not be mapped, whoever it is about", Until: "it is deleted by hand"})
+		if files, _ := filepath.Glob(filepath.Join(dir, asideDir, "*.jsonl")); len(files) > 0 { // the error is of the pattern
+			all = append(all, Stay{
+				Where: filepath.Join(dir, asideDir), What: "what providers told that could not be mapped, whoever it is about",
+				Until: "its mapping is mended and edge in replay makes events of it, or it is deleted by hand while no edge runs",
+			})
 		}
 	}
 	retention := w.request.Tenant.RetentionDays
