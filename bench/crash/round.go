@@ -354,7 +354,7 @@ func (r *round) dieAt(p *stack.Process, point string, count int) error {
 		return err
 	}
 	exited := p.Exited()
-	err := r.wait(p.Name+" to reach "+point, settleWithin, func() bool {
+	err := r.wait(p.Name+" to reach "+point, r.settles(), func() bool {
 		select {
 		case <-exited:
 			return true
