@@ -79,7 +79,7 @@ func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
 	v := s.visits.Get().(*visit)
 	if token, ok := pictureToken(t.path); ok {
 		s.show(ctx, v, token, t.host, method)
-	} else if r := s.rules.Load(); r.nexo == nil || !s.track(ctx, v, r, t, method) {
+	} else if r := s.rules.Load(); r.nexo == nil || !s.answerNexoMailer(ctx, v, r, t, method) {
 		s.follow(ctx, v, t, method)
 	}
 	if v.handled++; v.handled%sampleEvery == 0 {
@@ -111,6 +111,11 @@ func (s *Server) follow(ctx *fasthttp.RequestCtx, v *visit, t target, labels eve
 			return
 		}
 	}
+	s.lead(ctx, v, r, o, owner, labels)
+}
+
+// lead records the click and answers with the destination.
+func (s *Server) lead(ctx *fasthttp.RequestCtx, v *visit, r *rules, o *opened, owner *tenant, labels event.Labels) {
 	s.record(ctx, v, r, o, owner, labels)
 	redirect(ctx, o.link.Destination)
 	s.counts.request(outcomeRedirect)

@@ -111,7 +111,7 @@ func FuzzNexoMailerClick(f *testing.F) {
 	v := new(visit)
 	f.Fuzz(func(t *testing.T, query string) {
 		uri := []byte(nexoClick + query)
-		o, signature, ok := v.readTracked(owner, []byte(nexoID), uri)
+		o, signature, ok := v.readNexoMailer(owner, []byte(nexoID), uri)
 		if !ok {
 			return
 		}

@@ -16,8 +16,8 @@ import (
 // destination that anybody may have written there. So the destination decides whether anybody is redirected.
 type nexoMailer struct {
 	owner       *tenant
-	open, click string // their paths up to the message's id, without the slash they begin with
-	webhook     string // the path of providers' webhooks, up to the provider
+	open, click []byte // their paths up to the message's id, without the slash they begin with
+	webhook     []byte // the path of providers' webhooks, up to the provider
 	hosts       listedHosts
 	secrets     [][]byte
 	minted      uint32 // link.Link's, of all its mails
@@ -33,7 +33,7 @@ func newNexoMailer(owner *tenant) *nexoMailer {
 		prefix += "/"
 	}
 	n := &nexoMailer{
-		owner: owner, open: prefix + "track/open/", click: prefix + "track/click/", webhook: prefix + "track/webhook/",
+		owner: owner, open: []byte(prefix + "track/open/"), click: []byte(prefix + "track/click/"), webhook: []byte(prefix + "track/webhook/"),
 		hosts: newListedHosts(c.Hosts), minted: link.Minutes(c.SentUntil.Add(noon)),
 	}
 	for _, secret := range c.Secrets {
@@ -72,7 +72,7 @@ func (r *rules) nexoDelivery(t target) (tenant, rest []byte, ok bool) {
 	if n == nil {
 		return nil, nil, false
 	}
-	rest, ok = cutPrefix(t.path, n.webhook)
+	rest, ok = bytes.CutPrefix(t.path, n.webhook)
 	return viewBytes(n.owner.settings.Name), rest, ok
 }
 
@@ -93,33 +93,26 @@ const (
 // nexoNames are the values of the label outcome.
 var nexoNames = [nexoOutcomes]string{"listed", "signed", "asked", "forged", "opened", "refused", "blocked"}
 
-// track answers the paths of NexoMailer's tracking module; false, and nothing done, for any other.
-func (s *Server) track(ctx *fasthttp.RequestCtx, v *visit, r *rules, t target, labels event.Labels) bool {
+// answerNexoMailer answers the paths of NexoMailer's tracking module; false, and nothing done, for any other.
+func (s *Server) answerNexoMailer(ctx *fasthttp.RequestCtx, v *visit, r *rules, t target, labels event.Labels) bool {
 	n := r.nexoMailerOf(t.host)
 	if n == nil {
 		return false
 	}
-	if id, ok := cutPrefix(t.path, n.click); ok {
-		s.followTracked(ctx, v, r, n, id, labels)
+	if id, ok := bytes.CutPrefix(t.path, n.click); ok {
+		s.followNexoMailer(ctx, v, r, n, id, labels)
 		return true
 	}
-	if id, ok := cutPrefix(t.path, n.open); ok {
-		s.showTracked(ctx, v, r, n, id, labels)
+	if id, ok := bytes.CutPrefix(t.path, n.open); ok {
+		s.showNexoMailer(ctx, v, r, n, id, labels)
 		return true
 	}
 	return false
 }
 
-func cutPrefix(path []byte, prefix string) (rest []byte, ok bool) {
-	if len(path) < len(prefix) || string(path[:len(prefix)]) != prefix {
-		return nil, false
-	}
-	return path[len(prefix):], true
-}
-
-// followTracked redirects where the tenant lists the destination's host, or the link is signed, and records that as any click. Else the person is told where the link leads, and decides.
-func (s *Server) followTracked(ctx *fasthttp.RequestCtx, v *visit, r *rules, n *nexoMailer, id []byte, labels event.Labels) {
-	o, signature, ok := v.readTracked(n, id, ctx.Request.Header.RequestURI())
+// followNexoMailer redirects where the tenant lists the destination's host, or the link is signed, and records that as any click. Else the person is told where the link leads, and decides.
+func (s *Server) followNexoMailer(ctx *fasthttp.RequestCtx, v *visit, r *rules, n *nexoMailer, id []byte, labels event.Labels) {
+	o, signature, ok := v.readNexoMailer(n, id, ctx.Request.Header.RequestURI())
 	if !ok {
 		s.counts.nexo[nexoRefused].add(1)
 		s.refuse(ctx, refusedNexoMailer, pageNotFound)
@@ -140,16 +133,13 @@ func (s *Server) followTracked(ctx *fasthttp.RequestCtx, v *visit, r *rules, n *
 		}
 	}
 	s.counts.nexo[why].add(1)
-	s.record(ctx, v, r, o, n.owner, labels)
-	redirect(ctx, o.link.Destination)
-	s.counts.request(outcomeRedirect)
-	n.owner.counts.redirects.add(1)
+	s.lead(ctx, v, r, o, n.owner, labels)
 }
 
-// showTracked answers with the picture, whatever stands in its path, as show does.
-func (s *Server) showTracked(ctx *fasthttp.RequestCtx, v *visit, r *rules, n *nexoMailer, id []byte, labels event.Labels) {
+// showNexoMailer answers with the picture, whatever stands in its path, as show does.
+func (s *Server) showNexoMailer(ctx *fasthttp.RequestCtx, v *visit, r *rules, n *nexoMailer, id []byte, labels event.Labels) {
 	answer(ctx, fasthttp.StatusOK, typeGIF, picture)
-	o := v.trackedMail(n, id)
+	o := v.nexoMail(n, id)
 	if o == nil {
 		s.counts.nexo[nexoRefused].add(1)
 		s.turnDown(refusedNexoMailer)
@@ -162,40 +152,35 @@ func (s *Server) showTracked(ctx *fasthttp.RequestCtx, v *visit, r *rules, n *ne
 		return
 	}
 	s.counts.nexo[nexoOpened].add(1)
-	s.counts.request(outcomeOpened)
-	if labels&event.Head != 0 {
-		return
-	}
-	s.record(ctx, v, r, o, n.owner, labels)
-	n.owner.counts.opens.add(1)
+	s.look(ctx, v, r, o, n.owner, labels)
 }
 
-// trackedMail fills v.tracked with what a path tells of its mail; nil where that is no message's id. The id stands for the recipient too, who is not known: it is one of a single mail, so that
+// nexoMail fills v.nexo with what a path tells of its mail; nil where that is no message's id. The id stands for the recipient too, who is not known: it is one of a single mail, so that
 // the first click of each link in it is still told once.
-func (v *visit) trackedMail(n *nexoMailer, written []byte) *opened {
+func (v *visit) nexoMail(n *nexoMailer, written []byte) *opened {
 	written = bytes.TrimSuffix(written, []byte("/"))
-	id, ok := unescape(v.trackedID[:0], written)
-	v.trackedID = id[:0]
+	id, ok := unescape(v.nexoID[:0], written)
+	v.nexoID = id[:0]
 	if !ok || !isMessageID(id) || bytes.IndexByte(written, '/') >= 0 {
 		return nil
 	}
-	o := &v.tracked
+	o := &v.nexo
 	o.link.Tenant, o.link.Minted = n.owner.settings.Number, n.minted
 	o.message, o.prospect = id, id
 	return o
 }
 
-// readTracked is trackedMail with the destination, and the signature that came with it.
-func (v *visit) readTracked(n *nexoMailer, id, uri []byte) (o *opened, signature []byte, ok bool) {
-	if o = v.trackedMail(n, id); o == nil {
+// readNexoMailer is nexoMail with the destination, and the signature that came with it.
+func (v *visit) readNexoMailer(n *nexoMailer, id, uri []byte) (o *opened, signature []byte, ok bool) {
+	if o = v.nexoMail(n, id); o == nil {
 		return nil, nil, false
 	}
 	written, signature, ok := parameters(queryOf(uri))
 	if !ok {
 		return nil, nil, false
 	}
-	url, ok := unescape(v.trackedURL[:0], written)
-	v.trackedURL = url[:0]
+	url, ok := unescape(v.nexoURL[:0], written)
+	v.nexoURL = url[:0]
 	if !ok || link.CheckDestination(url) != nil {
 		return nil, nil, false
 	}

@@ -40,19 +40,21 @@ func nexoRig(t testing.TB) *rig {
 	return newRig(t, func(o *Options, j *journal.Options) { o.Tenants, j.SegmentBytes = nexoTenants(), 16<<20 })
 }
 
-func TestNexoMailer(t *testing.T) {
-	r := nexoRig(t)
+// nexoCase is a request, and what comes of it.
+type nexoCase struct {
+	name    string
+	q       request
+	status  int
+	to      string
+	outcome string
+	events  int
+}
+
+func nexoCases() []nexoCase {
 	const to = "https://example.com/a?b=1&c=%20#d"
 	escaped := nexoClick + url.QueryEscape(to)
 	far := nexoClick + url.QueryEscape(nexoFar)
-	for _, c := range []struct {
-		name    string
-		q       request
-		status  int
-		to      string
-		outcome string
-		events  int
-	}{
+	return []nexoCase{
 		{"click", request{uri: escaped}, 302, to, "listed", 1},
 		{"head", request{method: "HEAD", uri: escaped}, 302, to, "listed", 1},
 		{"below", request{uri: nexoClick + "https%3A%2F%2Fwww.a.example.com%2F"}, 302, "https://www.a.example.com/", "listed", 1},
@@ -112,7 +114,12 @@ func TestNexoMailer(t *testing.T) {
 		{"open, head", request{method: "HEAD", uri: nexoOpen}, 200, "", "opened", 0},
 		{"open of nothing", request{uri: "/api/track/open/"}, 200, "", "refused", 0},
 		{"open, id not ASCII", request{uri: "/api/track/open/%FF"}, 200, "", "refused", 0},
-	} {
+	}
+}
+
+func TestNexoMailer(t *testing.T) {
+	r := nexoRig(t)
+	for _, c := range nexoCases() {
 		t.Run(c.name, func(t *testing.T) {
 			before, events := r.Counts(), len(r.events())
 			a := r.do(c.q)

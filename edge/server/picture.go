@@ -52,6 +52,11 @@ func (s *Server) show(ctx *fasthttp.RequestCtx, v *visit, token, host []byte, la
 			return
 		}
 	}
+	s.look(ctx, v, r, o, owner, labels)
+}
+
+// look records the open, if somebody asked for the picture itself.
+func (s *Server) look(ctx *fasthttp.RequestCtx, v *visit, r *rules, o *opened, owner *tenant, labels event.Labels) {
 	s.counts.request(outcomeOpened)
 	if labels&event.Head != 0 {
 		return

@@ -27,8 +27,8 @@ type visit struct {
 	hops       []netip.Addr // what proxies say, reused
 	handled    uint         // requests that this memory served: the clock of sampling
 
-	tracked               opened // what a link of NexoMailer's tells
-	trackedID, trackedURL []byte // its memory
+	nexo            opened // what a link of NexoMailer's tells
+	nexoID, nexoURL []byte // its memory
 }
 
 // opened is a link with its texts, as an event takes them. In the cache it is read by many and never written.
