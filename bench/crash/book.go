@@ -100,13 +100,6 @@ func (b *book) addStock(m *mail) {
 	}
 }
 
-// stocked counts the links that are left.
-func (b *book) stocked() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.stock)
-}
-
 // take gives a link that nobody has followed, as long as there are some.
 func (b *book) take() (u unfollowed, ok bool) {
 	b.mu.Lock()

@@ -12,6 +12,8 @@ const (
 	// deliveriesRate is how many clicks a second are offered, nearly each the first on its link: each of the two endpoints is to be told of it. What the sink does not get done
 	// waits for it, so that it delivers as fast as this machine lets it.
 	deliveriesRate = 2500
+	// mostWaiting is how many deliveries wait at most, so that a round ends soon after its last kill, however slow the machine: more than a life delivers.
+	mostWaiting = 20 * deliveredBetween
 	// deliveredBetween is how much a life of the sink delivers at least before it is killed, and how much more at random.
 	deliveredBetween = 500
 
@@ -24,7 +26,8 @@ const (
 	mostAgainOnKafka = 2 * mostAgain
 )
 
-// killDelivering kills the sink alone, while it delivers. Every life of it says its number with each delivery.
+// killDelivering kills a sink while it delivers. Of several, that share the partitions, another takes over what it had, and gives half back when it lives again. Every life of
+// one says its number with each delivery.
 func killDelivering(r *round) error {
 	r.stopLoad() // for good, but for its clicks: mint is not asked for so many links
 	keys, err := link.LoadKeyring(r.stack.KeyFile())
@@ -32,73 +35,46 @@ func killDelivering(r *round) error {
 		return err
 	}
 	r.mostAgain = mostAgain
-	sink := r.stack.Sinks[0]
-	if err := sink.Kill(); err != nil {
-		return err
+	if r.kafka {
+		r.mostAgain = mostAgainOnKafka
 	}
-	if err := r.stockLinks(keys); err != nil {
-		return err
-	}
-	r.load.start(r.ctx)
-	life := 1
-	if err := r.beginLife(sink, life); err != nil {
-		return err
-	}
-	for ; r.kills < r.options.kills || time.Since(r.begun) < r.lasts; life++ {
-		if err := r.stockLinks(keys); err != nil {
-			return err
-		}
-		if err := r.killWhileDelivering(sink, life); err != nil {
-			return err
-		}
-		if r.roll.IntN(2) == 0 {
-			if err := r.pileUp(sink); err != nil {
-				return err
-			}
-		}
-		if err := r.beginLife(sink, life+1); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// killDeliveringGroup is killDelivering on Kafka: of two sinks that share the partitions one is killed, the other takes over what it had, and gives half back when it lives again.
-func killDeliveringGroup(r *round) error {
-	r.stopLoad()
-	keys, err := link.LoadKeyring(r.stack.KeyFile())
-	if err != nil {
-		return err
-	}
-	r.mostAgain = mostAgainOnKafka
-	lives := make([]int, len(r.stack.Sinks))
+	sinks := r.stack.Sinks
+	lives := make([]int, len(sinks))
 	last := 0 // number of the last life
 	begin := func(i int) error {
 		last++
 		lives[i] = last
-		return r.beginLife(r.stack.Sinks[i], last)
+		return r.beginLife(sinks[i], last)
 	}
-	for i, sink := range r.stack.Sinks {
+	for _, sink := range sinks {
 		if err := sink.Kill(); err != nil {
 			return err
 		}
+	}
+	before := r.hooks.accepted()
+	if err := r.stockLinks(keys, before); err != nil {
+		return err
+	}
+	r.load.start(r.ctx)
+	for i := range sinks {
 		if err := begin(i); err != nil {
 			return err
 		}
 	}
-	if err := r.stockLinks(keys); err != nil {
-		return err
-	}
-	r.load.start(r.ctx)
 	for r.kills < r.options.kills || time.Since(r.begun) < r.lasts {
-		if err := r.stockLinks(keys); err != nil {
+		if err := r.stockLinks(keys, before); err != nil {
 			return err
 		}
-		victim := r.roll.IntN(len(lives))
-		if err := r.killWhileDelivering(r.stack.Sinks[victim], lives[victim]); err != nil {
+		victim := r.roll.IntN(len(sinks))
+		if err := r.killWhileDelivering(sinks[victim], lives[victim]); err != nil {
 			return err
 		}
 		r.againAt = append(r.againAt, r.hooks.repeated())
+		if len(sinks) == 1 && r.roll.IntN(2) == 0 {
+			if err := r.pileUp(sinks[victim]); err != nil {
+				return err
+			}
+		}
 		if err := begin(victim); err != nil {
 			return err
 		}
@@ -134,9 +110,9 @@ func (r *round) killWhileDelivering(sink *stack.Process, life int) error {
 // firstUnfollowed is the number of the first mail of the stock: mailings that nobody else has.
 const firstUnfollowed = 1_000_000
 
-// stockLinks seals links that nobody has followed, for the next seconds.
-func (r *round) stockLinks(keys *link.Keyring) error {
-	for r.book.stocked() < 4*r.rate {
+// stockLinks seals links that nobody has followed, until stock and sinks have mostWaiting deliveries before them. before is what was accepted before there was a stock.
+func (r *round) stockLinks(keys *link.Keyring, before int) error {
+	for waiting := r.stocked*len(hookPaths) - (r.hooks.accepted() - before); waiting < mostWaiting; {
 		m := compose(firstUnfollowed + r.sealed)
 		r.sealed++
 		m.minted = time.Now()
@@ -144,6 +120,8 @@ func (r *round) stockLinks(keys *link.Keyring) error {
 			return err
 		}
 		r.book.addStock(m)
+		r.stocked += len(m.links)
+		waiting += len(m.links) * len(hookPaths)
 	}
 	return nil
 }

@@ -20,6 +20,9 @@ const (
 	hookPassword = "crash-password"
 )
 
+// hookPaths are the endpoints' own: each is told of every first click.
+var hookPaths = []string{"/standard", "/postmark"}
+
 // hooks keeps what the receiver got.
 type hooks struct {
 	receiver *receiver.Receiver

@@ -28,7 +28,7 @@ const (
 // kafkaScenarios in the order in which a round runs them.
 var kafkaScenarios = []scenario{
 	{name: "kafka", what: "edges, sinks and brokers killed, stopped and cut off", edges: 2, run: storm},
-	{name: "kafka-deliveries", what: "one of two sinks killed while both deliver as fast as they can", edges: 1, run: killDeliveringGroup, rate: deliveriesRate},
+	{name: "kafka-deliveries", what: "one of two sinks killed while both deliver as fast as they can", edges: 1, run: killDelivering, rate: deliveriesRate},
 	{name: "kafka-control", what: "edges that answer before they append: must fail", edges: 2, run: answerFirst, fails: true},
 }
 
@@ -287,7 +287,7 @@ func (r *round) finishKafka() (*evidence, error) {
 			return nil, err
 		}
 	}
-	e := &evidence{clicks: r.book.clicks, retention: r.retention, paths: []string{"/standard", "/postmark"}, unheard: r.points[unheardPoint]}
+	e := &evidence{clicks: r.book.clicks, retention: r.retention, paths: hookPaths, unheard: r.points[unheardPoint]}
 	topics := configs.DefaultKafka().Topics
 	for n := range kafkaPartitions {
 		log, repeats, err := readEvents(r.ctx, r.cluster.Bootstrap(), topics.Events, n)

@@ -80,6 +80,7 @@ type round struct {
 	againAt        []int // with Kafka: deliveries that had come again at each kill of a sink
 	mostAgain      int   // deliveries that may come again after a kill of the sink; 0: nobody counts them
 	sealed         int   // mails of the stock
+	stocked        int   // their links
 }
 
 // begin starts everything with the given number of edges. The caller must call end.

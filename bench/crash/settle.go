@@ -63,7 +63,7 @@ func (r *round) finish() (*evidence, error) {
 	if err := r.finishCopies(); err != nil {
 		return nil, err
 	}
-	e := &evidence{clicks: r.book.clicks, retention: r.retention, paths: []string{"/standard", "/postmark"}, unheard: r.points[unheardPoint]}
+	e := &evidence{clicks: r.book.clicks, retention: r.retention, paths: hookPaths, unheard: r.points[unheardPoint]}
 	for i := range r.stack.Edges {
 		log, err := readLog(r.copyPath(i))
 		if err != nil {

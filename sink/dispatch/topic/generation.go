@@ -2,16 +2,25 @@ package topic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 
 	"waypost/configs/fault"
+	"waypost/sink/internal/kafkalog"
+)
+
+// At the end of a generation what is under way may end, and what has ended must be kept: else it would be sent again. All of it has to be over before the group's session is, in which
+// nobody else begins.
+const (
+	attemptsWithin  = time.Second
+	outcomesWithin  = 3 * time.Second
+	positionsWithin = 4500 * time.Millisecond
 )
 
 const (
-	grace         = time.Second      // for attempts and commits at the end of a generation
 	refresh       = 10 * time.Minute // positions are committed anew so often, moved or not: brokers forget those that nobody commits for days
 	commitTrouble = "webhooks: positions"
 )
@@ -45,15 +54,26 @@ func (g *generation) commit(ctx context.Context) {
 			g.c.warn("positions of webhooks not committed: trying again", "group", g.c.o.Group, "generation", g.id, "error", err)
 		}
 	}
+	last, cancel := context.WithTimeout(context.Background(), positionsWithin)
+	defer cancel()
 	for _, p := range g.partitions {
 		<-p.ended
 	}
-	last, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
-	if err := g.store(last, stored); err != nil {
-		g.c.o.Logger.Debug("the last positions of webhooks are not committed: what they pass over is sent again", "generation", g.id, "error", err)
+	err := g.store(last, stored)
+	for err != nil && last.Err() == nil && !replaced(err) {
+		kafkalog.Wait(last, firstPause)
+		err = g.store(last, stored)
+	}
+	if err != nil {
+		g.c.o.Metrics.PositionErrors.Inc()
+		g.c.warn("the last positions of webhooks are not committed: what they pass over is sent again", "generation", g.id, "error", err)
 	}
 	g.c.o.Trouble(commitTrouble, "")
+}
+
+// replaced says that the group goes on without this generation.
+func replaced(err error) bool {
+	return errors.Is(err, kafka.IllegalGeneration) || errors.Is(err, kafka.UnknownMemberId) || errors.Is(err, kafka.RebalanceInProgress)
 }
 
 // place is a partition of a topic.

@@ -19,12 +19,12 @@ type topicRecord struct {
 	record ship.Record
 }
 
-// write hands an output to the writer; once the partition is cut it goes nowhere, as if the attempt had not been made. The caller is a reader of the partition, or
+// write hands an output to the writer; once nothing is kept any more it goes nowhere, as if the attempt had not been made. The caller is a reader of the partition, or
 // has begun an attempt of its: both are waited for before outputs is closed.
 func (p *partition) write(o output) {
 	select {
 	case p.outputs <- o:
-	case <-p.sending.Done():
+	case <-p.keeping.Done():
 	}
 }
 
@@ -74,7 +74,7 @@ func (p *partition) produce(batch []output) error {
 	}
 	fault.Point("dispatch.produce")
 	for name, records := range byTopic {
-		if _, err := p.c.producers[name].Produce(p.sending, p.n, records); err != nil {
+		if _, err := p.c.producers[name].Produce(p.keeping, p.n, records); err != nil {
 			return fmt.Errorf("%s/%d: %w", name, p.n, err)
 		}
 	}

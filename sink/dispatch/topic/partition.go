@@ -40,9 +40,9 @@ type partition struct {
 	outputs chan output
 	ended   chan struct{} // closed when run is over
 
-	// sending is the context of attempts and produces: it outlives the generation by the grace.
-	sending context.Context
-	cut     context.CancelFunc
+	// The contexts of attempts and of what is written of them: they outlive the generation.
+	sending, keeping context.Context
+	cut, abandon     context.CancelFunc
 
 	mu       sync.Mutex
 	over     bool // no attempt begins any more
@@ -53,7 +53,8 @@ type partition struct {
 
 func newPartition(c *Courier, g *generation, n int) *partition {
 	p := &partition{c: c, g: g, n: n, name: fmt.Sprintf("webhooks of partition %d", n), outputs: make(chan output, 1000), ended: make(chan struct{})}
-	p.sending, p.cut = context.WithCancel(context.Background())
+	p.keeping, p.abandon = context.WithCancel(context.Background())
+	p.sending, p.cut = context.WithCancel(p.keeping)
 	return p
 }
 
@@ -77,7 +78,7 @@ func (p *partition) positions() []*tracker {
 // run works until ctx ends.
 func (p *partition) run(ctx context.Context) {
 	defer close(p.ended)
-	defer p.cut()
+	defer p.abandon()
 	defer p.c.o.Trouble(p.name, "")
 	if !p.c.known(ctx) || !p.c.states.known(ctx) || !p.prepare(ctx) {
 		return
@@ -96,7 +97,7 @@ func (p *partition) run(ctx context.Context) {
 	p.finish(&readers, &writer)
 }
 
-// finish lets what is under way end, for as long as the grace.
+// finish lets what is under way end, and be kept.
 func (p *partition) finish(readers, writer *sync.WaitGroup) {
 	p.c.mu.Lock()
 	delete(p.c.active, p)
@@ -107,8 +108,8 @@ func (p *partition) finish(readers, writer *sync.WaitGroup) {
 	for _, l := range p.c.lanes.Load().All {
 		l.drop(p)
 	}
-	end := time.AfterFunc(grace, p.cut)
-	defer end.Stop()
+	defer time.AfterFunc(attemptsWithin, p.cut).Stop()
+	defer time.AfterFunc(outcomesWithin, p.abandon).Stop()
 	readers.Wait()
 	p.attempts.Wait()
 	close(p.outputs)

@@ -350,7 +350,7 @@ func TestWriteAfterTheEnd(t *testing.T) {
 	c := testCourier(1)
 	p := newPartition(c, nil, 1)
 	p.outputs = make(chan output)
-	p.cut()
+	p.abandon()
 	p.write(output{})
 	p.over = true
 	if p.begin() {
