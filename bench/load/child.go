@@ -23,23 +23,25 @@ type child struct {
 	end   error
 }
 
-// startChild runs a program that prints "NAME ready ..." when it serves, keeps it on core with one Go processor, and waits for that line. What it writes
-// to stderr goes to the file log.
+// everyCore stands in the place of a core for all of them.
+const everyCore = -1
+
+// startChild runs a program that prints "NAME ready ..." when it serves, keeps it on core with one Go processor, and waits for that line. On everyCore it is not kept anywhere. What
+// it writes to stderr goes to the file log.
 func startChild(ctx context.Context, core int, log, name, path string, args ...string) (*child, error) {
-	c, err := launch(ctx, []string{"GOMAXPROCS=1"}, log, name, path, args...)
-	if err != nil {
-		return nil, err
+	var env []string
+	if core != everyCore {
+		env = []string{"GOMAXPROCS=1"}
+	}
+	c, err := launch(ctx, env, log, name, path, args...)
+	if err != nil || core == everyCore {
+		return c, err
 	}
 	if err := pin(c.cmd.Process.Pid, core); err != nil {
 		c.stop()
 		return nil, err
 	}
 	return c, nil
-}
-
-// startFree is startChild without a core of its own: the process has all of them.
-func startFree(ctx context.Context, log, name, path string, args ...string) (*child, error) {
-	return launch(ctx, nil, log, name, path, args...)
 }
 
 func launch(ctx context.Context, env []string, log, name, path string, args ...string) (*child, error) {

@@ -158,7 +158,7 @@ func (c *KafkaCommand) ship(ctx context.Context, cluster *kafka.Cluster, j fille
 
 // decide lets a sink with a fresh store come to the end of the topic. Its start and its joining the group do not count.
 func (c *KafkaCommand) decide(ctx context.Context, cluster *kafka.Cluster, j filledJournal, path, settings, dir string, t *KafkaTurn) error {
-	sink, err := startFree(ctx, filepath.Join(dir, "sink.log"), "sink", path, "--config", settings)
+	sink, err := startChild(ctx, everyCore, filepath.Join(dir, "sink.log"), "sink", path, "--config", settings)
 	if err != nil {
 		return err
 	}

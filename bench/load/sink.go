@@ -25,6 +25,7 @@ type SinkCommand struct {
 	Events        int     `help:"Clicks in the journal, without webhooks." default:"500000"`
 	WebhookEvents int     `help:"Clicks in the journal, where each first one is posted; 0: no such turns." default:"20000"`
 	Hooks         bool    `help:"Only the turns with webhooks."`
+	AllCores      bool    `help:"Sink and receiver share all cores, instead of having one each."`
 	Repeats       float64 `help:"Share of clicks that repeat an earlier one." default:"0.1"`
 	Rounds        int     `help:"Each with a fresh store." default:"3"`
 	ServerCore    int     `help:"Core of the sink; -1: the last one." default:"-1"`
@@ -38,7 +39,7 @@ type SinkCommand struct {
 // SinkReport is a run of `bench load sink`, as --json writes it.
 type SinkReport struct {
 	result.Head
-	SinkCore   int        `json:"sink_core"`
+	SinkCore   int        `json:"sink_core"` // -1: all of them
 	ClientCore int        `json:"receiver_core"`
 	Turns      []SinkTurn `json:"turns"`
 }
@@ -81,14 +82,18 @@ func (c *SinkCommand) measure(ctx context.Context, progress io.Writer) (*SinkRep
 	}
 	r := &SinkReport{Head: result.Begin("bench load sink")}
 	r.Versions["sink"] = programVersion(path)
-	if r.SinkCore, r.ClientCore, err = chooseCores(c.ServerCore, c.ClientCore); err != nil {
-		return nil, err
+	if c.AllCores {
+		r.SinkCore, r.ClientCore = everyCore, everyCore
+	} else {
+		if r.SinkCore, r.ClientCore, err = chooseCores(c.ServerCore, c.ClientCore); err != nil {
+			return nil, err
+		}
+		restore, err := pinSelf(r.ClientCore)
+		if err != nil {
+			return nil, err
+		}
+		defer restore()
 	}
-	restore, err := pinSelf(r.ClientCore)
-	if err != nil {
-		return nil, err
-	}
-	defer restore()
 	dir, clear, err := workplace(c.Dir, "sink-")
 	if err != nil {
 		return nil, err
@@ -330,9 +335,18 @@ func decisions(ctx context.Context, admin string) (all, firsts int64, err error)
 // fault is nothing: a wrong decision ends the run.
 func (r *SinkReport) fault() error { return nil }
 
+// Where says on which cores the turns ran.
+func (r *SinkReport) Where() string {
+	where := fmt.Sprintf("sink on core %d with GOMAXPROCS=1, receiver on core %d", r.SinkCore, r.ClientCore)
+	if r.SinkCore == everyCore {
+		where = "sink and receiver share all cores"
+	}
+	return where + "; a fresh store each turn"
+}
+
 func (r *SinkReport) writeTable(w io.Writer) error {
 	fmt.Fprintln(w, r.Origin())
-	fmt.Fprintf(w, "sink on core %d with GOMAXPROCS=1, receiver on core %d; a fresh store each turn; medians (and range)\n\n", r.SinkCore, r.ClientCore)
+	fmt.Fprintf(w, "%s; medians (and range)\n\n", r.Where())
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "webhooks\trounds\tevents\tfirsts\tdecisions/s\tuser us\tsystem us\tcore us\tanon MB\twebhooks/s\tCPU us each\treceiver us\treceiver's core\t")
 	for _, webhooks := range []bool{false, true} {

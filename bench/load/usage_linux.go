@@ -205,9 +205,12 @@ func readCore(core int) (coreTimes, error) {
 	return parseCore(stat, core)
 }
 
-// parseCore adds up user, nice, system, irq, softirq and steal as busy; idle and iowait as idle.
+// parseCore tells of one core, or of everyCore together. It adds up user, nice, system, irq, softirq and steal as busy; idle and iowait as idle.
 func parseCore(stat []byte, core int) (coreTimes, error) {
-	name := "cpu" + strconv.Itoa(core)
+	name := "cpu"
+	if core != everyCore {
+		name += strconv.Itoa(core)
+	}
 	for line := range bytes.Lines(stat) {
 		fields := strings.Fields(string(line))
 		if len(fields) < 9 || fields[0] != name {

@@ -56,7 +56,7 @@ func mintSection(s *section, r *load.MintReport) {
 }
 
 func sinkSection(s *section, r *load.SinkReport) {
-	s.fact("cores", fmt.Sprintf("sink on core %d with GOMAXPROCS=1, receiver on core %d; a fresh store each turn", r.SinkCore, r.ClientCore))
+	s.fact("cores", r.Where())
 	t := table{
 		Caption: "Medians over the rounds (min to max); CPU in microseconds an event", Words: 1,
 		Head: []string{"webhooks", "rounds", "events", "firsts", "decisions/s", "user", "system", "whole core", "anonymous MB", "webhooks/s", "CPU of a webhook"},
