@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -52,9 +53,6 @@ func killDelivering(r *round) error {
 		}
 	}
 	before := r.hooks.accepted()
-	if err := r.stockLinks(keys, before); err != nil {
-		return err
-	}
 	r.load.start(r.ctx)
 	for i := range sinks {
 		if err := begin(i); err != nil {
@@ -62,11 +60,8 @@ func killDelivering(r *round) error {
 		}
 	}
 	for r.kills < r.options.kills || time.Since(r.begun) < r.lasts {
-		if err := r.stockLinks(keys, before); err != nil {
-			return err
-		}
 		victim := r.roll.IntN(len(sinks))
-		if err := r.killWhileDelivering(sinks[victim], lives[victim]); err != nil {
+		if err := r.killWhileDelivering(sinks[victim], lives[victim], func() error { return r.stockLinks(keys, before) }); err != nil {
 			return err
 		}
 		r.againAt = append(r.againAt, r.hooks.repeated())
@@ -91,11 +86,17 @@ func (r *round) beginLife(sink *stack.Process, life int) error {
 	return r.restart(sink)
 }
 
-// killWhileDelivering waits until the sink has delivered for a while, and kills it as soon as one more delivery has come.
-func (r *round) killWhileDelivering(sink *stack.Process, life int) error {
+// killWhileDelivering waits until the sink has delivered for a while, and kills it as soon as one more delivery has come. stock keeps work before it all the time: of two sinks the
+// other may have done all that there was.
+func (r *round) killWhileDelivering(sink *stack.Process, life int, stock func() error) error {
 	begun := time.Now()
 	want := deliveredBetween + r.roll.IntN(6*deliveredBetween)
-	if err := r.wait(fmt.Sprintf("%d deliveries", want), r.settles(), func() bool { return r.hooks.acceptedFrom(life) >= want }); err != nil {
+	var failed error
+	err := r.wait(fmt.Sprintf("%d deliveries", want), r.settles(), func() bool {
+		failed = stock()
+		return failed != nil || r.hooks.acceptedFrom(life) >= want
+	})
+	if err = errors.Join(err, failed); err != nil {
 		return err
 	}
 	if err := sink.Kill(); err != nil {
