@@ -131,12 +131,9 @@ func (e *Endpoint) advise(r *reader, key string, t *Tenant) {
 
 // checkEndpoints finds ids written twice: deliveries and their attempts are kept under tenant and id.
 func (t *Tenant) checkEndpoints(r *reader, key string) {
-	first := map[string]int{}
-	for i, e := range t.Endpoints {
-		if at, ok := first[e.ID]; ok && e.ID != "" {
-			r.late(fmt.Sprintf("%s.endpoints[%d].id", key, i), e.ID, fmt.Sprintf("must not repeat %s.endpoints[%d].id", key, at))
-			continue
-		}
-		first[e.ID] = i
+	ids := make([]string, len(t.Endpoints))
+	for i := range ids {
+		ids[i] = t.Endpoints[i].ID
 	}
+	twice(r, join(key, "endpoints"), ".id", ids)
 }

@@ -196,7 +196,7 @@ func topic(to *string) value {
 
 func (k *Kafka) check(r *reader, key string) {
 	at := func(names ...string) string { return join(key, strings.Join(names, ".")) }
-	twice(r, at("brokers"), k.Brokers)
+	twice(r, at("brokers"), "", k.Brokers)
 	if k.MinInsync > k.Replication {
 		r.late(at("min_insync"), strconv.Itoa(k.MinInsync), fmt.Sprintf("must be at most the replication: %d", k.Replication))
 	}

@@ -160,14 +160,11 @@ var BuiltInProviders = []string{"resend", "postmark", "maileroo", "nexomailer"}
 
 // checkParsers finds names written twice.
 func (i *Inbound) checkParsers(r *reader, key string) {
-	first := map[string]int{}
-	for n, p := range i.Parsers {
-		if at, ok := first[p.Name]; ok && p.Name != "" {
-			r.late(fmt.Sprintf("%s.parsers[%d].name", key, n), p.Name, fmt.Sprintf("must not repeat %s.parsers[%d].name", key, at))
-			continue
-		}
-		first[p.Name] = n
+	names := make([]string, len(i.Parsers))
+	for n := range names {
+		names[n] = i.Parsers[n].Name
 	}
+	twice(r, join(key, "parsers"), ".name", names)
 }
 
 // celExpression is text of which the edge's TenantCheck tells whether it is an expression.

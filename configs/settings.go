@@ -80,7 +80,7 @@ func (j *Journal) check(r *reader, key string) {
 	if len(j.Consumers) == 0 {
 		r.late(at("consumers"), "[]", "must name at least one: the journal is read by nobody otherwise")
 	}
-	twice(r, at("consumers"), j.Consumers)
+	twice(r, at("consumers"), "", j.Consumers)
 }
 
 func (l *Log) group() group {
@@ -149,7 +149,7 @@ func (s *Sink) check(r *reader, _ string) {
 		inline, _ := list[string]{to: &s.Journals, item: path}.render()
 		r.late("journals", inline, "must be [] where kafka.brokers is set: events come from the journals or from Kafka, never from both")
 	}
-	twice(r, "journals", s.Journals)
+	twice(r, "journals", "", s.Journals)
 }
 
 func (u *Uniques) group() group {
@@ -235,11 +235,11 @@ func attemptTime(d *time.Duration) value { return durationIn(d, 10*time.Millisec
 
 func retryWait(d *time.Duration) value { return durationIn(d, time.Millisecond, 30*day) }
 
-// twice notes the entries of a list that repeat an earlier one.
-func twice(r *reader, key string, items []string) {
+// twice notes the entries of a list that repeat an earlier one. items are what stands in each entry, or below it under member, such as .id.
+func twice(r *reader, key, member string, items []string) {
 	for i, item := range items {
 		if first := slices.Index(items, item); item != "" && first < i {
-			r.late(fmt.Sprintf("%s[%d]", key, i), item, fmt.Sprintf("must not repeat %s[%d]", key, first))
+			r.late(fmt.Sprintf("%s[%d]%s", key, i, member), item, fmt.Sprintf("must not repeat %s[%d]%s", key, first, member))
 		}
 	}
 }
