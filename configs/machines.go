@@ -91,20 +91,19 @@ func agentIn(to *string, least int) value {
 
 // machineNetwork refuses what is so wide that it was hardly meant: a 0 too few, and everybody is a machine.
 func machineNetwork(to *netip.Prefix) value {
-	s, ok := prefix(to).(scalar[netip.Prefix])
-	if !ok {
-		panic("BUG: a network is no scalar")
+	return scalar[netip.Prefix]{
+		to: to,
+		parse: func(s string) (netip.Prefix, bool) {
+			p, ok := parsePrefix(s)
+			least := 8
+			if p.Addr().Is6() {
+				least = 16
+			}
+			return p, ok && p.Bits() >= least && !p.Addr().Is4In6() // IPv4 is written as IPv4: it is compared as that
+		},
+		format: func(p netip.Prefix) string { return quote(p.String()) },
+		want:   "must be an address or a network, such as 192.0.2.0/24 or 2001:db8::/32, with no bits set behind the prefix, of 8 bits at least (IPv6: 16)",
 	}
-	s.parse = func(text string) (netip.Prefix, bool) {
-		p, ok := parsePrefix(text)
-		least := 8
-		if p.Addr().Is6() {
-			least = 16
-		}
-		return p, ok && p.Bits() >= least && !p.Addr().Is4In6() // IPv4 is written as IPv4: it is compared as that
-	}
-	s.want = "must be an address or a network, such as 192.0.2.0/24 or 2001:db8::/32, with no bits set behind the prefix, of 8 bits at least (IPv6: 16)"
-	return s
 }
 
 func (m *MachineRule) check(r *reader, key string) {
