@@ -10,7 +10,7 @@ type Inbound struct {
 	KeepRaw    bool            `yaml:"keep_raw"`  // whether the provider's document stays in the event, whole
 	Tolerance  time.Duration   `yaml:"tolerance"` // how far a signed time may be from ours
 	Resend     InboundSigned   `yaml:"resend"`    // whsec_...
-	Postmark   InboundPostmark `yaml:"postmark"`
+	Postmark   InboundUnsigned `yaml:"postmark"`
 	Maileroo   InboundSigned   `yaml:"maileroo"`
 	NexoMailer InboundSigned   `yaml:"nexomailer"`
 	Parsers    []Parser        `yaml:"parsers"` // of providers that are not built in
@@ -21,8 +21,8 @@ type InboundSigned struct {
 	Secrets []Secret `yaml:"secrets"`
 }
 
-// InboundPostmark is how Postmark, which signs nothing, shows who it is: by Basic auth, or by a secret at the end of the path.
-type InboundPostmark struct {
+// InboundUnsigned is how a provider that signs nothing shows who it is: by Basic auth, or by a secret at the end of the path.
+type InboundUnsigned struct {
 	Username    string   `yaml:"username"`
 	Password    Secret   `yaml:"password"`
 	PathSecrets []Secret `yaml:"path_secrets"`
@@ -52,24 +52,20 @@ func (s *InboundSigned) group(secret func(*Secret) value) group {
 
 func sharedSecret(s *Secret) value { return secretIn(s, secretTextWant, isSecretText) }
 
-func (p *InboundPostmark) group() group {
+func (u *InboundUnsigned) group() group {
 	return group{
 		settings: []setting{
-			{"username", optional(text(&p.Username, userWant, isUser))},
-			{"password", secretOrNone(&p.Password)},
-			{"path_secrets", list[Secret]{&p.PathSecrets, pathSecret, "secrets", mostSecrets}},
+			{"username", optional(text(&u.Username, userWant, isUser))},
+			{"password", secretIn(&u.Password, secretTextWant+`, or ""`, func(s Secret) bool { return s == "" || isSecretText(s) })},
+			{"path_secrets", list[Secret]{&u.PathSecrets, pathSecret, "secrets", mostSecrets}},
 		},
 		check: func(r *reader, key string) {
-			if (p.Username == "") != (p.Password == "") {
+			if (u.Username == "") != (u.Password == "") {
 				r.late(join(key, "password"), "", "username and password must be set together")
 			}
 		},
 		secret: true,
 	}
-}
-
-func secretOrNone(to *Secret) value {
-	return secretIn(to, `must be 1 to 4096 bytes of text without control characters, or ""`, func(s Secret) bool { return s == "" || isSecretText(s) })
 }
 
 // pathSecret is long enough that it cannot be guessed, and such as a path holds without escapes.

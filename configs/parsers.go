@@ -41,9 +41,7 @@ type Parser struct {
 
 // ParserAuth is how a registered provider shows who it is. Any way that is set is taken: while one takes the place of another there are two.
 type ParserAuth struct {
-	Username        string     `yaml:"username"` // Basic auth
-	Password        Secret     `yaml:"password"`
-	PathSecrets     []Secret   `yaml:"path_secrets"`     // at the end of the path
+	InboundUnsigned
 	StandardSecrets []Secret   `yaml:"standard_secrets"` // whsec_...: Standard Webhooks, or svix
 	HMAC            ParserHMAC `yaml:"hmac"`
 }
@@ -100,21 +98,11 @@ func (p *Parser) group() group {
 }
 
 func (a *ParserAuth) group() group {
-	return group{
-		settings: []setting{
-			{"username", optional(text(&a.Username, userWant, isUser))},
-			{"password", secretOrNone(&a.Password)},
-			{"path_secrets", list[Secret]{&a.PathSecrets, pathSecret, "secrets", mostSecrets}},
-			{"standard_secrets", list[Secret]{&a.StandardSecrets, standardSecret, "secrets of Standard Webhooks (whsec_)", mostSecrets}},
-			{"hmac", a.HMAC.group()},
-		},
-		check: func(r *reader, key string) {
-			if (a.Username == "") != (a.Password == "") {
-				r.late(join(key, "password"), "", "username and password must be set together")
-			}
-		},
-		secret: true,
-	}
+	g := a.InboundUnsigned.group()
+	g.settings = append(g.settings,
+		setting{"standard_secrets", list[Secret]{&a.StandardSecrets, standardSecret, "secrets of Standard Webhooks (whsec_)", mostSecrets}},
+		setting{"hmac", a.HMAC.group()})
+	return g
 }
 
 func (h *ParserHMAC) group() group {

@@ -94,7 +94,7 @@ func testTenants() *configs.Tenants {
 	one := configs.DefaultTenant()
 	one.Number, one.Name, one.Hosts = 1, "demo", []string{"https://links.example.com"}
 	one.Inbound.Resend.Secrets = []configs.Secret{resendSecret, resendOldSecret}
-	one.Inbound.Postmark = configs.InboundPostmark{Username: "postmark", Password: "pass:word", PathSecrets: []configs.Secret{pathSecret}}
+	one.Inbound.Postmark = configs.InboundUnsigned{Username: "postmark", Password: "pass:word", PathSecrets: []configs.Secret{pathSecret}}
 	one.Inbound.Maileroo.Secrets = []configs.Secret{hexSecret, hexOldSecret}
 	one.Inbound.NexoMailer.Secrets = []configs.Secret{hexSecret, hexOldSecret}
 	private := one

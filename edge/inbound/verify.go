@@ -178,7 +178,7 @@ func newRegisteredVerifier(a *configs.ParserAuth, tolerance time.Duration) verif
 		ways = append(ways, newBodySigned(&a.HMAC))
 	}
 	if a.Username != "" || len(a.PathSecrets) > 0 {
-		ways = append(ways, newUnsigned(&configs.InboundPostmark{Username: a.Username, Password: a.Password, PathSecrets: a.PathSecrets}))
+		ways = append(ways, newUnsigned(&a.InboundUnsigned))
 	}
 	return ways
 }
@@ -221,7 +221,7 @@ type unsigned struct {
 	paths [][sha256.Size]byte
 }
 
-func newUnsigned(p *configs.InboundPostmark) unsigned {
+func newUnsigned(p *configs.InboundUnsigned) unsigned {
 	var k unsigned
 	if p.Username != "" {
 		k.basic = append(k.basic, sha256.Sum256([]byte(p.Username+":"+string(p.Password))))
