@@ -12,7 +12,6 @@ import (
 
 	"waypost/configs"
 	"waypost/mint/link"
-	"waypost/mint/server"
 )
 
 // linkCommand mints one link from flags.
@@ -100,7 +99,7 @@ func (c *linkCommand) link(tenant *configs.Tenant) *link.Link {
 		User:        link.ParseID([]byte(c.User)),
 		Destination: []byte(c.URL),
 		Original:    []byte(c.Original),
-		Recipient:   server.Recipient(tenant, []byte(c.Prospect), []byte(c.Recipient)),
+		Recipient:   link.KeepRecipient(tenant.Number, tenant.RecipientInLink, []byte(c.Prospect), []byte(c.Recipient)),
 		Stream:      []byte(c.Stream),
 		Tag:         []byte(c.Tag),
 	}

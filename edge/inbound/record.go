@@ -104,7 +104,7 @@ func (told *Told) settle(t *configs.Tenant, at time.Time) {
 	}
 	e.Minted = e.Minted.UTC().Truncate(time.Second)
 	e.Address = clientAddress(e.Address, t.ClientAddress)
-	e.Recipient = recipient(t, e.Prospect, e.Recipient)
+	e.Recipient = link.KeepRecipient(t.Number, t.RecipientInLink, e.Prospect, e.Recipient) // as mint does, so that both have one key
 	if t.ClientAddress != "keep" || !t.RecipientInLink {
 		r.Raw = nil // it names what is taken out above; the settings refuse both together
 	}
@@ -134,15 +134,4 @@ func clientAddress(text []byte, keep string) []byte {
 		address = client.Truncate(address)
 	}
 	return address.AppendTo(nil)
-}
-
-// recipient is what is kept of the address, the same as mint puts into links, so that both have one key.
-func recipient(t *configs.Tenant, prospect, address []byte) []byte {
-	switch {
-	case t.RecipientInLink || len(address) == 0:
-		return address
-	case len(prospect) == 0:
-		return link.HashRecipient(t.Number, address)
-	}
-	return nil
 }

@@ -107,6 +107,18 @@ func HashRecipient(tenant uint32, address []byte) []byte {
 	return base64.RawURLEncoding.AppendEncode([]byte{'#'}, sum[:16])
 }
 
+// KeepRecipient is what a link, or an event, says of the address of a recipient, whole being whether the tenant keeps addresses. Without an address and without a
+// prospect's id nobody could be told apart, so that the address's hash stands in where the tenant keeps none.
+func KeepRecipient(tenant uint32, whole bool, prospect, address []byte) []byte {
+	switch {
+	case whole || len(address) == 0:
+		return address
+	case len(prospect) == 0:
+		return HashRecipient(tenant, address)
+	}
+	return nil
+}
+
 // AppendMetadata appends one pair of a Link's Metadata to dst.
 func AppendMetadata[T string | []byte](dst []byte, key, value T) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(key)))

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"waypost/configs"
 	"waypost/mint/link"
 )
 
@@ -59,23 +58,11 @@ func (s *Server) fill(m *minter, t *tenant, now time.Time) {
 	m.link = link.Link{
 		Tenant:    t.number,
 		Minted:    link.Minutes(now),
-		Recipient: Recipient(t.settings, m.prospect.id, m.prospect.email),
+		Recipient: link.KeepRecipient(t.number, t.settings.RecipientInLink, m.prospect.id, m.prospect.email),
 		Message:   link.ParseID(m.mailing.id),
 		Prospect:  link.ParseID(m.prospect.id),
 		User:      link.ParseID(m.user.id),
 	}
-}
-
-// Recipient is what a link says of the address. Without an address and without a prospect's id nobody could be told apart, so that the address's
-// hash stands in where the tenant keeps no addresses.
-func Recipient(t *configs.Tenant, prospect, address []byte) []byte {
-	switch {
-	case t.RecipientInLink || len(address) == 0:
-		return address
-	case len(prospect) == 0:
-		return link.HashRecipient(t.Number, address)
-	}
-	return nil
 }
 
 // mintEntry appends the i-th entry's member of the answer, or nothing.
