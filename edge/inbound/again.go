@@ -12,8 +12,8 @@ var ErrUnknown = errors.New("inbound: unknown tenant or provider")
 // Again maps and records a delivery that was kept aside, as Take does with one that has just come; who sent it was found out when it came. Its events are those that it would have made
 // then. nil: it is in the journal, or tells of nothing that has an event. Any error: it has to be kept on.
 func (h *Handler) Again(tenant, provider string, at time.Time, headers []Header, body []byte) error {
-	t := h.rules.Load().tenants[tenant]
-	if t == nil || t.sources[provider] == nil {
+	s := h.rules.Load().sources[tenant][provider]
+	if s == nil {
 		return ErrUnknown
 	}
 	d := delivery{at: at, header: func(name string) []byte {
@@ -24,13 +24,12 @@ func (h *Handler) Again(tenant, provider string, at time.Time, headers []Header,
 		}
 		return nil
 	}}
-	s := t.sources[provider]
-	all, err := s.mapper.Map(body)
+	all, err := s.told(body)
 	switch {
 	case errors.Is(err, ErrIgnored):
 		return nil
 	case err != nil:
 		return err
 	}
-	return h.record(t, s, &d, body, recordable(t, all))
+	return h.record(s, &d, body, all)
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 	"waypost/configs"
 	"waypost/configs/fault"
 	"waypost/configs/throttle"
-	"waypost/edge/event"
 	"waypost/edge/internal/machines"
 	"waypost/edge/journal"
 	"waypost/mint/link"
@@ -57,8 +55,8 @@ func New(o Options) *Handler {
 // Take answers a delivery of a provider to a tenant. secret is what stands in the path behind them. The body is read here: ctx must come from a server that streams bodies
 // (fasthttp's StreamRequestBody).
 func (h *Handler) Take(ctx *fasthttp.RequestCtx, tenant, provider, secret []byte) {
-	t := h.rules.Load().tenants[string(tenant)]
-	if t == nil || t.sources[string(provider)] == nil {
+	s := h.rules.Load().sources[string(tenant)][string(provider)]
+	if s == nil {
 		h.counts.unknown.Add(1)
 		answer(ctx, refuseUnknown.status, refuseUnknown.body)
 		return
@@ -68,8 +66,7 @@ func (h *Handler) Take(ctx *fasthttp.RequestCtx, tenant, provider, secret []byte
 		ctx.Response.Header.Set("Allow", "POST")
 		return
 	}
-	s := t.sources[string(provider)]
-	done, refused := h.takeSafely(ctx, t, s, secret)
+	done, refused := h.takeSafely(ctx, s, secret)
 	if refused == nil {
 		s.counts.results[done].Add(1)
 		answer(ctx, fasthttp.StatusOK, taken[done])
@@ -94,23 +91,23 @@ func passOver(ctx *fasthttp.RequestCtx) {
 }
 
 // takeSafely is take, of which a bug takes no more down than the delivery: other people's redirects are under way beside it.
-func (h *Handler) takeSafely(ctx *fasthttp.RequestCtx, t *tenant, s *source, secret []byte) (done result, refused *refusal) {
+func (h *Handler) takeSafely(ctx *fasthttp.RequestCtx, s *source, secret []byte) (done result, refused *refusal) {
 	defer func() {
 		if bug := recover(); bug != nil {
 			if held, ok := h.bugs.Allow(time.Now()); ok {
-				h.log.Error("bug in a delivery", "tenant", t.settings.Name, "provider", s.provider, "panic", fmt.Sprintf("%T", bug), "stack", string(debug.Stack()), "held_back", held)
+				h.log.Error("bug in a delivery", "tenant", s.tenant.Name, "provider", s.provider, "panic", fmt.Sprintf("%T", bug), "stack", string(debug.Stack()), "held_back", held)
 			}
 			done, refused = broken, refuseBug
 		}
 	}()
-	return h.take(ctx, t, s, secret)
+	return h.take(ctx, s, secret)
 }
 
 // take is the way of a delivery: see the package comment.
-func (h *Handler) take(ctx *fasthttp.RequestCtx, t *tenant, s *source, secret []byte) (result, *refusal) {
+func (h *Handler) take(ctx *fasthttp.RequestCtx, s *source, secret []byte) (result, *refusal) {
 	d := delivery{header: ctx.Request.Header.Peek, secret: secret, at: h.now()}
 	if refused := s.verifier.admits(&d); refused != nil {
-		h.tellUnproven(t, s, refused)
+		h.tellUnproven(s, refused)
 		return 0, refused
 	}
 	if coding := ctx.Request.Header.ContentEncoding(); len(coding) > 0 && string(coding) != "identity" {
@@ -122,23 +119,20 @@ func (h *Handler) take(ctx *fasthttp.RequestCtx, t *tenant, s *source, secret []
 		return 0, refused
 	}
 	if !s.verifier.signed(&d, b.bytes) {
-		h.tellUnproven(t, s, refuseUnsigned)
+		h.tellUnproven(s, refuseUnsigned)
 		return 0, refuseUnsigned
 	}
 	fault.Point("inbound.verified")
-	all, err := s.mapper.Map(b.bytes)
+	all, err := s.told(b.bytes)
 	switch {
-	case errors.Is(err, ErrIgnored) || err == nil && len(all) == 0:
+	case errors.Is(err, ErrIgnored):
 		return ignored, nil
 	case err != nil:
-		return h.setAside(ctx, t, s, &d, b.bytes, err)
+		return h.setAside(ctx, s, &d, b.bytes, err)
 	}
-	if all = recordable(t, all); len(all) == 0 {
-		return ignored, nil
-	}
-	if err := h.record(t, s, &d, b.bytes, all); err != nil {
+	if err := h.record(s, &d, b.bytes, all); err != nil {
 		if held, ok := h.lost.Allow(time.Now()); ok {
-			h.log.Warn("delivery not recorded, its provider is to send it again", "tenant", t.settings.Name, "provider", s.provider, "error", err, "held_back", held)
+			h.log.Warn("delivery not recorded, its provider is to send it again", "tenant", s.tenant.Name, "provider", s.provider, "error", err, "held_back", held)
 		}
 		return 0, refuseJournal
 	}
@@ -146,25 +140,17 @@ func (h *Handler) take(ctx *fasthttp.RequestCtx, t *tenant, s *source, secret []
 	return recorded, nil
 }
 
-// recordable leaves out what the tenant wants to have recorded of nobody: what people do. What became of the mail stays.
-func recordable(t *tenant, all []Told) []Told {
-	if t.settings.Track != "off" {
-		return all
-	}
-	return slices.DeleteFunc(all, func(told Told) bool { return told.Event.Type == event.Clicked || told.Event.Type == event.Opened })
-}
-
 // setAside keeps what cannot be mapped, until somebody has mended the mapping.
-func (h *Handler) setAside(ctx *fasthttp.RequestCtx, t *tenant, s *source, d *delivery, body []byte, why error) (result, *refusal) {
+func (h *Handler) setAside(ctx *fasthttp.RequestCtx, s *source, d *delivery, body []byte, why error) (result, *refusal) {
 	held, ok := h.unmapped.Allow(time.Now())
-	if err := h.asides.Keep(t.settings.Name, s.provider, d.at, keptHeaders(ctx), body, why); err != nil {
+	if err := h.asides.Keep(s.tenant.Name, s.provider, d.at, keptHeaders(ctx), body, why); err != nil {
 		if ok {
-			h.log.Error("delivery cannot be mapped, nor kept", "tenant", t.settings.Name, "provider", s.provider, "why", why, "error", err, "held_back", held)
+			h.log.Error("delivery cannot be mapped, nor kept", "tenant", s.tenant.Name, "provider", s.provider, "why", why, "error", err, "held_back", held)
 		}
 		return 0, refuseKeep
 	}
 	if ok {
-		h.log.Warn("delivery cannot be mapped, kept aside", "tenant", t.settings.Name, "provider", s.provider, "why", why, "held_back", held)
+		h.log.Warn("delivery cannot be mapped, kept aside", "tenant", s.tenant.Name, "provider", s.provider, "why", why, "held_back", held)
 	}
 	return aside, nil
 }
@@ -181,9 +167,9 @@ func keptHeaders(ctx *fasthttp.RequestCtx) (kept []Header) {
 	return kept
 }
 
-func (h *Handler) tellUnproven(t *tenant, s *source, why *refusal) {
+func (h *Handler) tellUnproven(s *source, why *refusal) {
 	if held, ok := h.unproven.Allow(time.Now()); ok {
-		h.log.Warn("delivery refused", "tenant", t.settings.Name, "provider", s.provider, "reason", resultNames[why.result], "held_back", held)
+		h.log.Warn("delivery refused", "tenant", s.tenant.Name, "provider", s.provider, "reason", resultNames[why.result], "held_back", held)
 	}
 }
 

@@ -329,7 +329,7 @@ func waitFor(t *testing.T, holds func() bool) {
 func TestBug(t *testing.T) {
 	r := newRig(t, nil)
 	rules := *r.rules.Load()
-	rules.tenants["demo"].sources["maileroo"].mapper = mapperFunc(func([]byte) ([]Told, error) { panic("jane@example.com") })
+	rules.sources["demo"]["maileroo"].mapper = mapperFunc(func([]byte) ([]Told, error) { panic("jane@example.com") })
 	r.rules.Store(&rules)
 	s := ways(t, time.Now())["maileroo"]
 	if status, text := r.send(s.path, s.body, s.headers); status != http.StatusInternalServerError || text != `{"error":"internal error"}` || r.count("maileroo", "bug") != 1 {

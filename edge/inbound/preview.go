@@ -36,18 +36,15 @@ func Knows(t *configs.Tenant, provider string) bool { return mapperOf(t, provide
 // Preview gives the documents of the events that a delivery to t would make if it came at that time, without an id: that is the journal's to give. Errors are those of a Mapper. Nothing
 // is looked at but the body: an event that takes its id from a header gets a hash of the body.
 func Preview(keys *link.Keyring, known *machines.Set, t *configs.Tenant, provider string, at time.Time, body []byte) ([][]byte, error) {
-	m := mapperOf(t, provider)
-	if m == nil {
+	s := source{rules: &rules{keys: keys, machines: known}, tenant: t, provider: provider, mapper: mapperOf(t, provider)}
+	if s.mapper == nil {
 		return nil, fmt.Errorf("%w: %s", ErrUnknown, provider)
 	}
-	all, err := m.Map(body)
+	all, err := s.told(body)
 	if err != nil {
 		return nil, err
 	}
-	if all = recordable(&tenant{settings: t}, all); len(all) == 0 {
-		return nil, ErrIgnored
-	}
-	o := origin{t, provider, nil, at, body, keys, known}
+	o := origin{source: &s, at: at, body: body}
 	o.identify()
 	documents := make([][]byte, len(all))
 	for i := range all {

@@ -16,9 +16,8 @@ import (
 )
 
 // record appends the events of one delivery to the journal: all of them, or an error. Those before it may be there then, and come again with the repeated delivery.
-func (h *Handler) record(t *tenant, s *source, d *delivery, body []byte, all []Told) error {
-	r := h.rules.Load()
-	o := origin{t.settings, s.provider, s.verifier.id(d), d.at, body, r.keys, r.machines}
+func (h *Handler) record(s *source, d *delivery, body []byte, all []Told) error {
+	o := origin{s, s.verifier.id(d), d.at, body}
 	o.identify()
 	var record []byte
 	for i := range all {
@@ -49,13 +48,10 @@ func (told *Told) label(known *machines.Set) {
 
 // origin is where the events of a delivery come from.
 type origin struct {
-	tenant   *configs.Tenant
-	provider string
-	id       []byte // of the delivery
-	at       time.Time
-	body     []byte
-	keys     *link.Keyring
-	machines *machines.Set
+	*source
+	id   []byte // of the delivery
+	at   time.Time
+	body []byte
 }
 
 // identify takes a hash of the body for the id of a delivery that has none.
@@ -78,9 +74,9 @@ func (told *Told) complete(o *origin) *event.Event {
 	case len(told.Report.Raw) == 0: // else it is one of the delivery's entries
 		told.Report.Raw = o.body
 	}
-	told.label(o.machines)
+	told.label(o.rules.machines)
 	told.settle(o.tenant, o.at)
-	told.followOwn(o.keys, o.tenant)
+	told.followOwn(o.rules.keys, o.tenant)
 	told.Event.Report = &told.Report
 	return &told.Event
 }
