@@ -2,7 +2,7 @@ package inbound
 
 import (
 	"errors"
-	"net/textproto"
+	"strings"
 	"time"
 )
 
@@ -18,7 +18,7 @@ func (h *Handler) Again(tenant, provider string, at time.Time, headers []Header,
 	}
 	d := delivery{at: at, header: func(name string) []byte {
 		for _, h := range headers {
-			if textproto.CanonicalMIMEHeaderKey(h.Name) == textproto.CanonicalMIMEHeaderKey(name) {
+			if strings.EqualFold(h.Name, name) {
 				return []byte(h.Value)
 			}
 		}

@@ -40,11 +40,11 @@ func refuse(status int, why result, text string) *refusal {
 }
 
 func answerOf(member, text string) []byte {
-	quoted, err := json.Marshal(text)
+	body, err := json.Marshal(map[string]string{member: text})
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	return append(append([]byte(`{"`+member+`":`), quoted...), '}')
+	return body
 }
 
 var (
