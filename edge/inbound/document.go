@@ -1,6 +1,7 @@
 package inbound
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,6 +55,9 @@ func (w word) bytes() []byte {
 	}
 	return []byte(w)
 }
+
+// address is that of a recipient, without a name.
+func (w word) address() []byte { return word(bareAddress(string(w))).bytes() }
 
 // pairs are tags or metadata: an object, or an array of objects with name and value. What is neither has none.
 type pairs map[string]string
@@ -170,14 +174,11 @@ func plausible(t time.Time) (time.Time, error) {
 func newTold(kind event.Type, sent pairs, own word) (told Told, err error) {
 	told.Event.Type = kind
 	told.Event.Metadata = sent.metadata()
-	message := word(sent[waypost])
-	if told.Known = message != ""; !told.Known {
-		message = own
-	}
-	if message == "" {
+	tag := word(sent[waypost])
+	told.Known = tag != ""
+	if told.Event.Message = cmp.Or(tag, own).bytes(); told.Event.Message == nil {
 		return told, errNoMessage
 	}
-	told.Event.Message = message.bytes()
 	return told, nil
 }
 

@@ -49,10 +49,7 @@ func (maileroo) Map(body []byte) ([]Told, error) {
 		return nil, err
 	}
 	r.ProviderEvent, r.ProviderType, r.Reason = d.EventID.bytes(), d.EventType.bytes(), d.EventData.Reason.bytes()
-	e.UserAgent, e.Address = d.EventData.UserAgent.bytes(), d.EventData.IP.bytes()
-	if address := bareAddress(string(d.EventData.To)); address != "" {
-		e.Recipient = []byte(address)
-	}
+	e.Recipient, e.UserAgent, e.Address = d.EventData.To.address(), d.EventData.UserAgent.bytes(), d.EventData.IP.bytes()
 	if kind == event.Clicked {
 		err = told.clicked(d.EventData.OriginalURL)
 	}

@@ -1,6 +1,7 @@
 package inbound
 
 import (
+	"cmp"
 	"encoding/json"
 
 	"waypost/edge/event"
@@ -24,10 +25,7 @@ func (nexomailer) Map(body []byte) ([]Told, error) {
 	if err := json.Unmarshal(body, &d); err != nil {
 		return nil, err
 	}
-	name := d.Event
-	if name == "" {
-		name = d.Data.Type
-	}
+	name := cmp.Or(d.Event, d.Data.Type)
 	kind := event.Type(name)
 	switch kind {
 	case event.Sent, event.Delivered, event.Opened, event.Clicked, event.Bounced, event.Deferred, event.Complained, event.Failed:
@@ -39,18 +37,11 @@ func (nexomailer) Map(body []byte) ([]Told, error) {
 		return nil, err
 	}
 	e, r := &told.Event, &told.Report
-	at := d.Data.Timestamp
-	if at == "" {
-		at = d.Timestamp
-	}
-	if r.Occurred, err = at.moment(); err != nil {
+	if r.Occurred, err = cmp.Or(d.Data.Timestamp, d.Timestamp).moment(); err != nil {
 		return nil, err
 	}
 	r.ProviderEvent, r.ProviderType = d.Data.ID.bytes(), name.bytes()
-	e.UserAgent, e.Address = d.Data.UserAgent.bytes(), d.Data.IP.bytes()
-	if address := bareAddress(string(d.Data.Recipient)); address != "" {
-		e.Recipient = []byte(address)
-	}
+	e.Recipient, e.UserAgent, e.Address = d.Data.Recipient.address(), d.Data.UserAgent.bytes(), d.Data.IP.bytes()
 	if kind == event.Clicked {
 		err = told.clicked(d.Data.URL)
 	}

@@ -1,6 +1,7 @@
 package inbound
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -64,7 +65,7 @@ func (postmark) Map(body []byte) ([]Told, error) {
 		return nil, err
 	}
 	e := &told.Event
-	e.Stream, e.Tag = d.MessageStream.bytes(), d.Tag.bytes()
+	e.Recipient, e.Stream, e.Tag = cmp.Or(d.Recipient, d.Email).address(), d.MessageStream.bytes(), d.Tag.bytes()
 	told.Report.ProviderType = d.RecordType.bytes()
 	switch kind {
 	case event.Clicked, event.Opened:
@@ -73,13 +74,6 @@ func (postmark) Map(body []byte) ([]Told, error) {
 		told.Report.Reason = d.Details.bytes()
 	default:
 		d.report(&told.Report)
-	}
-	recipient := d.Recipient
-	if recipient == "" {
-		recipient = d.Email
-	}
-	if address := bareAddress(string(recipient)); address != "" {
-		e.Recipient = []byte(address)
 	}
 	return []Told{told}, err
 }

@@ -33,7 +33,7 @@ func (r registered) Map(body []byte) ([]Told, error) {
 	for i := range mails {
 		all[i] = Told(mails[i])
 		e := &all[i].Event
-		e.Recipient = []byte(bareAddress(string(e.Recipient)))
+		e.Recipient = word(e.Recipient).address()
 	}
 	return all, nil
 }
