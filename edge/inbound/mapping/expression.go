@@ -67,7 +67,7 @@ func (f *Fault) Error() string {
 	return fmt.Sprintf("%s: line %d, column %d: %s", f.Key, f.Line, f.Column, f.Problem)
 }
 
-// compile gives the expression, or every mistake in it. kinds are what it may give, and want says so.
+// compile gives the expression and its tree, or every mistake in it. form is what it may give.
 func compile(key, text string, form form) (*expression, ast.Expr, []*Fault) {
 	env, err := environment()
 	if err != nil {
@@ -78,7 +78,7 @@ func compile(key, text string, form form) (*expression, ast.Expr, []*Fault) {
 		return nil, nil, faults(key, text, issues.Errors())
 	}
 	if is := checked.OutputType(); !form.takes(is) {
-		return nil, nil, []*Fault{{Key: key, Text: text, Line: 1, Column: 1, Problem: fmt.Sprintf("must give %s, gives %s", form.want, typeName(is))}}
+		return nil, nil, []*Fault{{Key: key, Text: text, Line: 1, Column: 1, Problem: fmt.Sprintf("must give %s, gives %s", form.want, cel.FormatCELType(is))}}
 	}
 	program, err := env.Program(checked,
 		cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost), cel.CostTrackerOptions(costs()...), cel.InterruptCheckFrequency(checkEvery),

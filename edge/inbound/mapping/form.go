@@ -36,9 +36,7 @@ func (f form) takes(t *cel.Type) bool {
 	return t.IsDyn() || t.Kind() == types.NullTypeKind || slices.Contains(f.kinds, t.Kind())
 }
 
-func typeName(t *cel.Type) string { return cel.FormatCELType(t) }
-
-// text gives a text or number as text. ok is false for anything else.
+// asText gives a text or number as text. ok is false for anything else.
 func asText(v ref.Val) (string, bool) {
 	switch v := v.(type) {
 	case types.String:
@@ -144,12 +142,7 @@ func asPairs(v ref.Val) ([][2]string, bool) {
 		}
 		pairs = append(pairs, [2]string{name, text})
 	}
-	slices.SortFunc(pairs, func(a, b [2]string) int {
-		if a[0] < b[0] {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(pairs, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
 	return pairs, true
 }
 
