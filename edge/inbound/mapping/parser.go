@@ -39,7 +39,7 @@ var ErrIgnored = errors.New("mapping: a kind of delivery that has no event")
 type Parser struct {
 	name  string
 	raw   bool              // entries keep their document
-	types map[string]string // nil: type gives ours
+	types map[string]string // none: type gives ours
 	each  *expression       // nil: a delivery is one event
 	word  *expression       // the setting type
 	rest  []member
@@ -55,9 +55,6 @@ type member struct {
 // Compile gives the parser of the settings, or all that is wrong with it. With keepRaw what it gives of each entry has that in Report.Raw.
 func Compile(p *configs.Parser, keepRaw bool) (*Parser, []*Fault) {
 	c := &Parser{name: p.Name, raw: keepRaw, types: p.Types}
-	if len(p.Types) == 0 {
-		c.types = nil
-	}
 	var found []*Fault
 	for _, e := range p.Expressions() {
 		if e.Text == "" {
@@ -106,7 +103,7 @@ func (c *Parser) checkWords(tree ast.Expr) (found []*Fault) {
 
 // typeOf gives the type of an event for the provider's word; empty: it has none of ours. problem says why the word means nothing.
 func (c *Parser) typeOf(word string) (t event.Type, problem string) {
-	if c.types != nil {
+	if len(c.types) > 0 {
 		to, ok := c.types[word]
 		if !ok {
 			if to, ok = c.types[configs.OtherTypes]; !ok {
@@ -135,7 +132,7 @@ func short(s string) string {
 
 // formOf gives what an expression may be, and where its value goes.
 func formOf(key string) (form, func(*Mail, ref.Val) bool) {
-	text := func(to func(*Mail) *[]byte) (form, func(*Mail, ref.Val) bool) {
+	if to := textPlaces[key]; to != nil {
 		return textForm, func(m *Mail, v ref.Val) bool {
 			s, ok := asText(v)
 			*to(m) = []byte(s)
@@ -180,31 +177,25 @@ func formOf(key string) (form, func(*Mail, ref.Val) bool) {
 			m.Report.Bounce.Code, ok = asWhole(v)
 			return ok
 		}
-	case "url":
-		return text(func(m *Mail) *[]byte { return &m.Event.Destination })
-	}
-	if to := textPlace(key); to != nil {
-		return text(to)
 	}
 	return textForm, nil // type
 }
 
-// textPlace are the members that are text and nothing else.
-func textPlace(key string) func(*Mail) *[]byte {
-	return map[string]func(*Mail) *[]byte{
-		"id":                 func(m *Mail) *[]byte { return &m.Report.ProviderEvent },
-		"recipient":          func(m *Mail) *[]byte { return &m.Event.Recipient },
-		"prospect":           func(m *Mail) *[]byte { return &m.Event.Prospect },
-		"stream":             func(m *Mail) *[]byte { return &m.Event.Stream },
-		"tag":                func(m *Mail) *[]byte { return &m.Event.Tag },
-		"from":               func(m *Mail) *[]byte { return &m.Report.From },
-		"subject":            func(m *Mail) *[]byte { return &m.Report.Subject },
-		"reason":             func(m *Mail) *[]byte { return &m.Report.Reason },
-		"bounce_type":        func(m *Mail) *[]byte { return &m.Report.Bounce.Type },
-		"bounce_description": func(m *Mail) *[]byte { return &m.Report.Bounce.Description },
-		"user_agent":         func(m *Mail) *[]byte { return &m.Event.UserAgent },
-		"address":            func(m *Mail) *[]byte { return &m.Event.Address },
-	}[key]
+// textPlaces are the members that are text and nothing else.
+var textPlaces = map[string]func(*Mail) *[]byte{
+	"id":                 func(m *Mail) *[]byte { return &m.Report.ProviderEvent },
+	"recipient":          func(m *Mail) *[]byte { return &m.Event.Recipient },
+	"prospect":           func(m *Mail) *[]byte { return &m.Event.Prospect },
+	"stream":             func(m *Mail) *[]byte { return &m.Event.Stream },
+	"tag":                func(m *Mail) *[]byte { return &m.Event.Tag },
+	"from":               func(m *Mail) *[]byte { return &m.Report.From },
+	"subject":            func(m *Mail) *[]byte { return &m.Report.Subject },
+	"reason":             func(m *Mail) *[]byte { return &m.Report.Reason },
+	"bounce_type":        func(m *Mail) *[]byte { return &m.Report.Bounce.Type },
+	"bounce_description": func(m *Mail) *[]byte { return &m.Report.Bounce.Description },
+	"url":                func(m *Mail) *[]byte { return &m.Event.Destination },
+	"user_agent":         func(m *Mail) *[]byte { return &m.Event.UserAgent },
+	"address":            func(m *Mail) *[]byte { return &m.Event.Address },
 }
 
 // delivery is one call of Map.
@@ -288,7 +279,7 @@ func (c *Parser) one(ctx context.Context, d *delivery) (*Mail, error) {
 		return nil, nil
 	}
 	m := &Mail{Event: event.Event{Type: kind}, Report: event.Report{Provider: []byte(c.name)}}
-	if c.types != nil {
+	if len(c.types) > 0 {
 		m.Report.ProviderType = []byte(word)
 	}
 	for _, member := range c.rest {
