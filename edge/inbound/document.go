@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"waypost/edge/event"
+	"waypost/edge/inbound/mapping"
 )
 
 // What mapping can end in beside ErrIgnored. They name members, never values of people.
@@ -28,9 +29,6 @@ func unknownType(member, name string) error {
 	}
 	return fmt.Errorf("%s is %q, which is not known", member, name)
 }
-
-// waypost is the name of the tag or metadata that mint gives to send along.
-const waypost = "waypost"
 
 // word is a string of a provider's document. A number or a boolean stands for its text, everything else for none: what is only handed on must not keep a delivery from being mapped.
 type word string
@@ -92,7 +90,7 @@ func (p *pairs) UnmarshalJSON(text []byte) error {
 // metadata is the sender's: what we had sent along ourselves is no part of it. In the order of the names, so that a repeated delivery makes the same event.
 func (p pairs) metadata() (list [][2]string) {
 	for name, value := range p {
-		if name != waypost && value != "" {
+		if name != mapping.SentAlong && value != "" {
 			list = append(list, [2]string{name, value})
 		}
 	}
@@ -139,9 +137,6 @@ func bareAddress(s string) string {
 // moments are the forms of RFC 3339, also with a blank in place of the T, and with a zone of hours alone.
 var moments = []string{time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07"}
 
-// firstYear and lastYear bound the times that are taken for one: beyond them somebody has mistaken the unit.
-const firstYear, lastYear = 2000, 2199
-
 // moment reads a time as text, with any number of fractional digits.
 func (w word) moment() (time.Time, error) {
 	for _, form := range moments {
@@ -161,10 +156,9 @@ func (w word) unix() (time.Time, error) {
 	return plausible(time.Unix(n, 0))
 }
 
-// plausible is the time in UTC and as finely as events have it.
 func plausible(t time.Time) (time.Time, error) {
-	t = t.UTC().Truncate(time.Microsecond)
-	if t.Year() < firstYear || t.Year() > lastYear {
+	t, ok := mapping.Plausible(t)
+	if !ok {
 		return time.Time{}, errNoTime
 	}
 	return t, nil
@@ -174,7 +168,7 @@ func plausible(t time.Time) (time.Time, error) {
 func newTold(kind event.Type, sent pairs, own word) (told Told, err error) {
 	told.Event.Type = kind
 	told.Event.Metadata = sent.metadata()
-	tag := word(sent[waypost])
+	tag := word(sent[mapping.SentAlong])
 	told.Known = tag != ""
 	if told.Event.Message = cmp.Or(tag, own).bytes(); told.Event.Message == nil {
 		return told, errNoMessage

@@ -1,10 +1,10 @@
 package inbound
 
 import (
-	"errors"
 	"time"
 
 	"waypost/edge/event"
+	"waypost/edge/inbound/mapping"
 )
 
 // Told is what a provider's delivery says of one mail, not yet recorded. Tenant, id and time of receipt are the edge's to fill in, and so is what the tenant's privacy asks
@@ -26,7 +26,7 @@ type Mapper interface {
 }
 
 // ErrIgnored says that a delivery tells of something that has no event of ours: it is answered as taken, and counted.
-var ErrIgnored = errors.New("inbound: a kind of delivery that has no event")
+var ErrIgnored = mapping.ErrIgnored
 
 // Header is one header of a delivery that is kept beside its body: those that say what it was, never a secret or a signature.
 type Header struct{ Name, Value string }

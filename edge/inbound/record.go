@@ -1,8 +1,6 @@
 package inbound
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"net/netip"
 	"time"
 
@@ -10,6 +8,7 @@ import (
 
 	"waypost/configs"
 	"waypost/edge/event"
+	"waypost/edge/inbound/mapping"
 	"waypost/edge/internal/client"
 	"waypost/edge/internal/machines"
 	"waypost/mint/link"
@@ -57,8 +56,7 @@ type origin struct {
 // identify takes a hash of the body for the id of a delivery that has none.
 func (o *origin) identify() {
 	if len(o.id) == 0 {
-		sum := sha256.Sum256(o.body)
-		o.id = hex.AppendEncode(nil, sum[:16])
+		o.id = mapping.HashID(o.body)
 	}
 }
 

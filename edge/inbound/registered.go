@@ -1,7 +1,6 @@
 package inbound
 
 import (
-	"errors"
 	"fmt"
 
 	"waypost/configs"
@@ -23,9 +22,6 @@ func newRegistered(p *configs.Parser, t *configs.Tenant) registered {
 // Map implements Mapper.
 func (r registered) Map(body []byte) ([]Told, error) {
 	mails, err := r.parser.Map(body)
-	if errors.Is(err, mapping.ErrIgnored) {
-		return nil, ErrIgnored
-	}
 	if err != nil {
 		return nil, err
 	}

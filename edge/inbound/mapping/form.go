@@ -57,16 +57,16 @@ const (
 	fromMicroseconds = 1e14
 )
 
-// firstYear and lastYear bound the times that are taken for one: beyond them somebody has mistaken the unit.
+// firstYear and lastYear bound the times that are taken for one.
 const firstYear, lastYear = 2000, 2199
 
 func asTime(v ref.Val) (time.Time, bool) {
 	switch v := v.(type) {
 	case types.Timestamp:
-		return plausible(v.Time)
+		return Plausible(v.Time)
 	case types.String:
 		if t, err := time.Parse(time.RFC3339, string(v)); err == nil {
-			return plausible(t)
+			return Plausible(t)
 		}
 		n, err := strconv.ParseFloat(string(v), 64)
 		if err != nil {
@@ -95,11 +95,11 @@ func sinceEpoch(n float64) (time.Time, bool) {
 	if !(micros > 0 && micros < math.MaxInt64/2) {
 		return time.Time{}, false
 	}
-	return plausible(time.UnixMicro(int64(math.Round(micros))))
+	return Plausible(time.UnixMicro(int64(math.Round(micros))))
 }
 
-// plausible is the time in UTC, and as finely as events have it.
-func plausible(t time.Time) (time.Time, bool) {
+// Plausible is the time in UTC, and as finely as events have it; not ok where somebody has mistaken the unit.
+func Plausible(t time.Time) (time.Time, bool) {
 	t = t.UTC().Truncate(time.Microsecond)
 	return t, t.Year() >= firstYear && t.Year() <= lastYear
 }
@@ -113,8 +113,8 @@ func asWhole(v ref.Val) (int32, bool) {
 	return int32(n), err == nil
 }
 
-// sentAlong is under which name mint gives the message's id to send along.
-const sentAlong = "waypost"
+// SentAlong is under which name mint gives the message's id to send along.
+const SentAlong = "waypost"
 
 // asPairs gives a map's pairs in the order of their keys, so that the same delivery gives the same event. What is no text is written as JSON. Nulls are left out, and what
 // mint had sent along: it is no metadata of the sender's.
@@ -131,7 +131,7 @@ func asPairs(v ref.Val) ([][2]string, bool) {
 		if !ok {
 			return nil, false
 		}
-		if value.Type() == types.NullType || name == sentAlong {
+		if value.Type() == types.NullType || name == SentAlong {
 			continue
 		}
 		text, ok := asText(value)

@@ -327,13 +327,18 @@ func (c *Parser) ofEntry(m *Mail, d *delivery) error {
 		return c.each.fault("gives an entry that is no JSON value")
 	}
 	if len(m.Report.ProviderEvent) == 0 {
-		sum := sha256.Sum256([]byte(text))
-		m.Report.ProviderEvent = hex.AppendEncode(nil, sum[:16])
+		m.Report.ProviderEvent = HashID([]byte(text))
 	}
 	if c.raw {
 		m.Report.Raw = []byte(text)
 	}
 	return nil
+}
+
+// HashID is the id of an event, or a delivery, to which its provider has given none: of its document.
+func HashID(document []byte) []byte {
+	sum := sha256.Sum256(document)
+	return hex.AppendEncode(nil, sum[:16])
 }
 
 // given names the type of a value.
