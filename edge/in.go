@@ -89,7 +89,7 @@ func (c *inTestCommand) tenant(tenants *configs.Tenants) (*configs.Tenant, error
 	}
 	switch len(able) {
 	case 0:
-		return nil, fmt.Errorf("%s: is no provider: resend, postmark, maileroo, nexomailer and the names under inbound.parsers in tenants.yaml are", c.Provider)
+		return nil, fmt.Errorf("%s: is no provider: %s and the names under inbound.parsers in tenants.yaml are", c.Provider, strings.Join(configs.BuiltInProviders, ", "))
 	case 1:
 		return able[0], nil
 	}
@@ -133,10 +133,6 @@ type chosen struct {
 	Since    ops.Since `placeholder:"TIME" help:"That came from this time on: 2026-11-28T05:21:29Z, or how long ago: 90m."`
 }
 
-func (c *chosen) takes(e *aside.Entry) bool {
-	return (c.Tenant == "" || e.Tenant == c.Tenant) && (c.Provider == "" || e.Provider == c.Provider) && !e.Time.Before(c.Since.Time)
-}
-
 type inAsideCommand struct {
 	chosen
 	JSON bool `name:"json" help:"Print them whole, one JSON line each, with their bodies."`
@@ -157,7 +153,7 @@ func (c *inAsideCommand) Run(p *program) error {
 		switch {
 		case wrong != nil:
 			damaged++
-		case !c.takes(e):
+		case !e.Chosen(c.Tenant, c.Provider, c.Since.Time):
 		case c.JSON:
 			_, err = p.stdout.Write(aside.AppendLine(nil, e))
 		default:

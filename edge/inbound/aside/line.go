@@ -26,6 +26,11 @@ type Entry struct {
 	Body             []byte
 }
 
+// Chosen says whether the delivery is the tenant's and the provider's, each empty for any, and came at since or later.
+func (e *Entry) Chosen(tenant, provider string, since time.Time) bool {
+	return (tenant == "" || e.Tenant == tenant) && (provider == "" || e.Provider == provider) && !e.Time.Before(since)
+}
+
 // MaxWhy bounds what is kept of a reason, in bytes.
 const MaxWhy = 1000
 

@@ -144,7 +144,7 @@ func (a *API) run(request *Request, since time.Time) (*Answer, error) {
 		if a.ending.Load() {
 			return false, errEnding
 		}
-		if request.Tenant != "" && e.Tenant != request.Tenant || request.Provider != "" && e.Provider != request.Provider || e.Time.Before(since) {
+		if !e.Chosen(request.Tenant, request.Provider, since) {
 			return false, nil
 		}
 		why := a.Receiver.Again(e.Tenant, e.Provider, e.Time, e.Headers, e.Body)
