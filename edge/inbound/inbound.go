@@ -13,7 +13,7 @@ type Told struct {
 	// Event has Type, Message, Recipient, Prospect, Stream, Tag, Metadata, Minted (when the mail was sent, where the provider tells it), and of clicks and opens Destination,
 	// Original, Place, UserAgent and Address. Its own Report is not looked at.
 	Event event.Event
-	// Report has Provider and what the delivery says: ProviderEvent (empty: the delivery's own id is taken), ProviderType, Occurred, Reason, Bounce ...
+	// Report has what the delivery says: ProviderEvent (empty: the delivery's own id is taken), ProviderType, Occurred, Reason, Bounce ... Provider is the edge's to fill in.
 	Report event.Report
 	// Known says that Message is what mint gave to send along (the tag "waypost"), not the provider's own id.
 	Known bool

@@ -4,7 +4,7 @@
 //
 // A directory with files NUMBER.jsonl, numbers of 8 digits that grow. Each line is one delivery:
 //
-//	{"tenant":"demo","provider":"acmemail","time":"2026-11-30T07:20:00.123456Z","why":"type: ...","headers":{"user-agent":"..."},"body":{...}}
+//	{"tenant":"demo","provider":"acmemail","time":"2026-11-30T07:20:00.123456Z","why":"type: ...","headers":{"User-Agent":"..."},"body":{...}}
 //
 // body is the delivery's body, byte for byte; body_base64 stands in its place where it is no valid JSON, or has line breaks. It has to be the same bytes: where the provider has no id of
 // its own for an event, its hash is the id, and a replay has to give the same event.
