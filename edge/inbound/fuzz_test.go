@@ -85,10 +85,7 @@ func FuzzNexoMailer(f *testing.F) { fuzzMapper(f, nexomailer{}) }
 // FuzzTake: whatever comes over a connection, the answer is whole, no delivery is taken that is not proven, and none of the memory stays held.
 func FuzzTake(f *testing.F) {
 	r := newRig(f, nil)
-	s := &fasthttp.Server{StreamRequestBody: true, MaxRequestBodySize: 1, SecureErrorLogMessage: true, Logger: silence{}, Handler: func(ctx *fasthttp.RequestCtx) {
-		parts := bytes.SplitN(append(bytes.Clone(ctx.Path()), "////"...), []byte("/"), 5)
-		r.Take(ctx, parts[2], parts[3], bytes.Trim(parts[4], "/"))
-	}}
+	s := &fasthttp.Server{StreamRequestBody: true, MaxRequestBodySize: 1, SecureErrorLogMessage: true, Logger: silence{}, Handler: r.handle}
 	for _, seed := range []string{
 		"POST /in/demo/maileroo HTTP/1.1\r\nHost: a\r\nX-Maileroo-Signature: " + strings.Repeat("0", 64) + "\r\nContent-Length: 2\r\n\r\n{}",
 		"POST /in/demo/maileroo HTTP/1.1\r\nHost: a\r\nX-Maileroo-Signature: " + strings.Repeat("0", 64) + "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",

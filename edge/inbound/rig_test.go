@@ -136,13 +136,7 @@ func newRig(t testing.TB, change func(*Options, *journal.Options)) *rig {
 // serve answers on a listener in memory, as edge/server has it.
 func (r *rig) serve() {
 	l := fasthttputil.NewInmemoryListener()
-	s := &fasthttp.Server{StreamRequestBody: true, MaxRequestBodySize: 1, NoDefaultServerHeader: true, Handler: func(ctx *fasthttp.RequestCtx) {
-		parts := bytes.SplitN(ctx.Path(), []byte("/"), 5)
-		for len(parts) < 5 {
-			parts = append(parts, nil)
-		}
-		r.Take(ctx, parts[2], parts[3], parts[4])
-	}}
+	s := &fasthttp.Server{StreamRequestBody: true, MaxRequestBodySize: 1, NoDefaultServerHeader: true, Handler: r.handle}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
 	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return l.Dial() }}
@@ -156,6 +150,15 @@ func (r *rig) serve() {
 			r.Error(err)
 		}
 	})
+}
+
+// handle takes /in/TENANT/PROVIDER/SECRET, of which the end may be missing.
+func (r *rig) handle(ctx *fasthttp.RequestCtx) {
+	parts := bytes.SplitN(ctx.Path(), []byte("/"), 5)
+	for len(parts) < 5 {
+		parts = append(parts, nil)
+	}
+	r.Take(ctx, parts[2], parts[3], parts[4])
 }
 
 // send posts a delivery to a path below /in/.
