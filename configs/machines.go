@@ -39,20 +39,14 @@ func ShippedMachines() []byte { return shippedMachines }
 
 // LoadMachines reads a file of rules; an empty path is the list that comes with the program. It may use the environment as settings do.
 func LoadMachines(path string, env []string) (*Machines, Faults) {
-	m, r := loadMachines(path, env)
-	return m, r.faults.sorted()
-}
-
-func loadMachines(path string, env []string) (*Machines, *reader) {
 	m := new(Machines)
+	r := newReader(cmp.Or(path, "machines.yaml"), env)
 	if path == "" {
-		r := newReader("machines.yaml", nil)
 		r.read(shippedMachines, m.group())
-		return m, r
+	} else {
+		r.load(m.group())
 	}
-	r := newReader(path, env)
-	r.load(m.group())
-	return m, r
+	return m, r.faults.sorted()
 }
 
 func (m *Machines) group() group {
