@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"strconv"
 	"strings"
 	"sync/atomic"
 )
@@ -19,7 +20,7 @@ type tenantIndex struct {
 	byOrg    map[string]*Tenant
 }
 
-// ByName finds a tenant; nil when there is none. ByNumber, ByOrg and ByHost likewise.
+// ByName finds a tenant; nil when there is none. ByNumber, ByOrg and Named likewise.
 func (t *Tenants) ByName(name string) *Tenant { return t.lookup().byName[name] }
 
 // ByNumber finds the tenant of a link.
@@ -27,6 +28,18 @@ func (t *Tenants) ByNumber(number uint32) *Tenant { return t.lookup().byNumber[n
 
 // ByOrg finds the tenant of an outreach-org-id header.
 func (t *Tenants) ByOrg(org string) *Tenant { return t.lookup().byOrg[org] }
+
+// Named finds a tenant as people name it: by its name, or else by its number. A name may be a number too.
+func (t *Tenants) Named(text string) *Tenant {
+	if tenant := t.ByName(text); tenant != nil {
+		return tenant
+	}
+	number, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return nil
+	}
+	return t.ByNumber(uint32(number))
+}
 
 func (t *Tenants) lookup() *tenantIndex {
 	if index := t.index.Load(); index != nil {

@@ -40,6 +40,16 @@ func TestMintOrigin(t *testing.T) {
 	}
 }
 
+func TestNamed(t *testing.T) {
+	one, two := &Tenant{Number: 1, Name: "2"}, &Tenant{Number: 2, Name: "two"}
+	tenants := &Tenants{List: []*Tenant{one, two, {Number: 3, Name: "2-3"}}}
+	for text, want := range map[string]*Tenant{"two": two, "2": one, "1": one, "3": tenants.List[2], "4": nil, "": nil, "-1": nil, "4294967298": nil} {
+		if got := tenants.Named(text); got != want {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}
+
 // The edge asks both for every click.
 func TestLookupsAllocateNothing(t *testing.T) {
 	tenant := &Tenant{Number: 7, Name: "seven", Hosts: []string{"https://a.example", "https://links.example.com"}, Outreach: Outreach{Orgs: []string{"17"}}}

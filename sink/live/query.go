@@ -118,25 +118,20 @@ func readQuery(r *http.Request, tenants *configs.Tenants, own *configs.Tenant, n
 
 // setTenant says whose events are shown.
 func (q *query) setTenant(text string, tenants *configs.Tenants, own *configs.Tenant) error {
-	var asked *configs.Tenant
-	number, err := strconv.ParseUint(text, 10, 32)
-	for _, t := range tenants.List {
-		if text != "" && (t.Name == text || err == nil && uint64(t.Number) == number) {
-			asked = t
+	shown := own
+	if text != "" {
+		shown = tenants.Named(text)
+		switch {
+		case own != nil && shown != own:
+			return &fault{http.StatusForbidden, fmt.Sprintf("tenant = %.100q: the token is of another tenant", text)}
+		case shown == nil:
+			return &fault{http.StatusNotFound, fmt.Sprintf("tenant = %.100q: must be the name or number of a tenant in tenants.yaml", text)}
 		}
 	}
-	switch {
-	case own != nil && text != "" && asked != own:
-		return &fault{http.StatusForbidden, fmt.Sprintf("tenant = %.100q: the token is of another tenant", text)}
-	case own != nil:
-		asked = own
-	case text != "" && asked == nil:
-		return &fault{http.StatusNotFound, fmt.Sprintf("tenant = %.100q: must be the name or number of a tenant in tenants.yaml", text)}
-	case asked == nil:
-		return nil
+	if shown != nil {
+		q.tenant = shown.Number
+		q.prefix = append(strconv.AppendUint(nil, uint64(q.tenant), 10), '/')
 	}
-	q.tenant = asked.Number
-	q.prefix = append(strconv.AppendUint(nil, uint64(q.tenant), 10), '/')
 	return nil
 }
 

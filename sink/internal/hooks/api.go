@@ -20,7 +20,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"sync"
 
 	"waypost/configs"
@@ -169,11 +168,8 @@ func (a *API) tenant(text string) (uint32, error) {
 	if text == "" {
 		return 0, nil
 	}
-	number, err := strconv.ParseUint(text, 10, 32)
-	for _, t := range a.Tenants.List {
-		if t.Name == text || err == nil && uint64(t.Number) == number {
-			return t.Number, nil
-		}
+	if t := a.Tenants.Named(text); t != nil {
+		return t.Number, nil
 	}
 	return 0, &Fault{http.StatusNotFound, fmt.Sprintf("tenant = %s: must be the name or number of a tenant in tenants.yaml", text)}
 }
