@@ -80,9 +80,9 @@ func readQuery(r *http.Request, tenants *configs.Tenants, own *configs.Tenant, n
 	}
 	for _, list := range given["type"] {
 		for name := range strings.SplitSeq(list, ",") {
-			t := event.Type("email." + strings.TrimPrefix(name, "email."))
-			if !slices.Contains(samples.Types(), t) {
-				note("type = %.100q: must be of %s", name, typeNames())
+			t, ok := samples.TypeOf(name)
+			if !ok {
+				note("type = %.100q: must be of %s", name, samples.ShortNames(samples.Types()))
 			}
 			q.types = append(q.types, t)
 		}
@@ -144,14 +144,6 @@ func readSince(text string, now time.Time) (time.Time, error) {
 		return now.Add(-ago), nil
 	}
 	return time.Parse(time.RFC3339, text)
-}
-
-func typeNames() string {
-	var names []string
-	for _, t := range samples.Types() {
-		names = append(names, strings.TrimPrefix(string(t), "email."))
-	}
-	return strings.Join(names, ", ")
 }
 
 // sieve lets through what a reader asks for. It decodes only what may be that.

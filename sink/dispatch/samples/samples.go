@@ -4,6 +4,7 @@ package samples
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"strings"
 	"time"
 
 	"waypost/configs"
@@ -13,6 +14,28 @@ import (
 // Types are all types of events, in the order in which samples are sent.
 func Types() []event.Type {
 	return []event.Type{event.Sent, event.Delivered, event.Opened, event.Clicked, event.Deferred, event.Bounced, event.Failed, event.Complained}
+}
+
+// TypeOf finds a type by its name, which may lack its first part: email.clicked, or clicked.
+func TypeOf(name string) (event.Type, bool) {
+	for _, t := range Types() {
+		if name == string(t) || name == ShortName(t) {
+			return t, true
+		}
+	}
+	return "", false
+}
+
+// ShortName is the name of a type without its first part.
+func ShortName(t event.Type) string { return strings.TrimPrefix(string(t), "email.") }
+
+// ShortNames lists types for people: clicked, opened.
+func ShortNames(types []event.Type) string {
+	var names []string
+	for _, t := range types {
+		names = append(names, ShortName(t))
+	}
+	return strings.Join(names, ", ")
 }
 
 // What stands in a sample's place of people, mails and links.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
@@ -79,11 +78,7 @@ func (a *API) testTypes(target *attempt.Target, names []string) ([]event.Type, e
 	has := samples.Of(target)
 	for _, t := range asked {
 		if !target.Format.Has(t) {
-			var names []string
-			for _, t := range has {
-				names = append(names, strings.TrimPrefix(string(t), typePrefix))
-			}
-			return nil, bad("type = %s: the format %s has no document for it; it has %s", t, target.Format.Name(), strings.Join(names, ", "))
+			return nil, bad("type = %s: the format %s has no document for it; it has %s", t, target.Format.Name(), samples.ShortNames(has))
 		}
 	}
 	if len(asked) > 0 {

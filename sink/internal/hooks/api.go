@@ -27,6 +27,7 @@ import (
 	"waypost/edge/event"
 	"waypost/sink/dispatch"
 	"waypost/sink/dispatch/attempt"
+	"waypost/sink/dispatch/samples"
 	"waypost/sink/dispatch/topic"
 )
 
@@ -187,9 +188,9 @@ func (a *API) target(tenant uint32, id string) (*attempt.Target, error) {
 // types reads names of event types, with or without "email.".
 func types(names []string) (all []event.Type, err error) {
 	for _, name := range names {
-		t, ok := typeOf(name)
+		t, ok := samples.TypeOf(name)
 		if !ok {
-			return nil, bad("type = %s: must be one of %s", name, knownTypes())
+			return nil, bad("type = %s: must be one of %s", name, samples.ShortNames(samples.Types()))
 		}
 		all = append(all, t)
 	}

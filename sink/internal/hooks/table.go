@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"waypost/edge/event"
+	"waypost/sink/dispatch/samples"
 )
 
 // table prints rows under a header, in columns.
@@ -55,7 +55,7 @@ func printAttempts(out io.Writer, all Attempts) error {
 			next = a.At.Add(time.Duration(a.NextMS) * time.Millisecond).Format(time.RFC3339)
 		}
 		rows = append(rows, []string{
-			a.At.Format("2006-01-02T15:04:05.000Z"), strconv.FormatUint(uint64(a.Tenant), 10), a.Endpoint, a.WebhookID, short(a.Type), strconv.Itoa(a.Number), a.Outcome,
+			a.At.Format("2006-01-02T15:04:05.000Z"), strconv.FormatUint(uint64(a.Tenant), 10), a.Endpoint, a.WebhookID, samples.ShortName(a.Type), strconv.Itoa(a.Number), a.Outcome,
 			why(a.Status, a.Reason), millis(a.TookMS), next, shown(a.Answer),
 		})
 	}
@@ -73,7 +73,7 @@ func printSamples(out io.Writer, answer TestAnswer) error {
 		if s.Delivered {
 			word = "accepted"
 		}
-		rows = append(rows, []string{short(s.Type), s.WebhookID, word, why(s.Status, s.Reason), millis(s.TookMS), shown(s.Answer)})
+		rows = append(rows, []string{samples.ShortName(s.Type), s.WebhookID, word, why(s.Status, s.Reason), millis(s.TookMS), shown(s.Answer)})
 	}
 	return table(out, "TYPE\tWEBHOOK ID\tOUTCOME\tSTATUS\tTOOK\tANSWER", rows)
 }
@@ -83,7 +83,7 @@ func printReplayed(out io.Writer, answer ReplayAnswer) error {
 	for i := range answer.Deliveries {
 		r := &answer.Deliveries[i]
 		rows = append(rows, []string{
-			r.WebhookID, strconv.FormatUint(uint64(r.Tenant), 10), r.Endpoint, short(r.Type), r.Was, seconds(&r.Created), seconds(r.GivenUp), strconv.Itoa(r.Attempts), lastWhy(r.Status, r.Reason),
+			r.WebhookID, strconv.FormatUint(uint64(r.Tenant), 10), r.Endpoint, samples.ShortName(r.Type), r.Was, seconds(&r.Created), seconds(r.GivenUp), strconv.Itoa(r.Attempts), lastWhy(r.Status, r.Reason),
 		})
 	}
 	if err := table(out, "WEBHOOK ID\tTENANT\tENDPOINT\tTYPE\tWAS\tSINCE\tGIVEN UP\tATTEMPTS\tLAST", rows); err != nil || answer.Count == len(answer.Deliveries) {
@@ -92,8 +92,6 @@ func printReplayed(out io.Writer, answer ReplayAnswer) error {
 	_, err := fmt.Fprintf(out, "and %d more\n", answer.Count-len(answer.Deliveries))
 	return err
 }
-
-func short(t event.Type) string { return strings.TrimPrefix(string(t), typePrefix) }
 
 // why is a status, or why there is none.
 func why(status int, reason string) string {
