@@ -8,7 +8,7 @@ import (
 // Since is a time as people give it: 2026-11-28T05:21:29Z, or how long ago, as 90m.
 type Since struct{ time.Time }
 
-// UnmarshalText is for the command line.
+// UnmarshalText reads it, of a command line or a query.
 func (s *Since) UnmarshalText(text []byte) error {
 	if ago, err := time.ParseDuration(string(text)); err == nil && ago >= 0 {
 		s.Time = time.Now().Add(-ago)

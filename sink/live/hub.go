@@ -102,7 +102,7 @@ func (h *Hub) ServeTenant(w http.ResponseWriter, r *http.Request, tenant *config
 		Refuse(w, http.StatusMethodNotAllowed, fmt.Sprintf("method %s is not known here; allowed is GET", r.Method))
 		return
 	}
-	q, err := readQuery(r, h.o.Tenants, tenant, time.Now())
+	q, err := readQuery(r, h.o.Tenants, tenant)
 	if err == nil {
 		err = h.serve(w, r, q, tenant)
 	}

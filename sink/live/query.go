@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"waypost/configs"
+	"waypost/configs/ops"
 	"waypost/edge/event"
 	"waypost/sink/dispatch/formats"
 	"waypost/sink/dispatch/samples"
@@ -62,7 +63,7 @@ func bad(format string, args ...any) *fault {
 var parameters = []string{"type", "tenant", "message", "first", "since", "last", "last_event_id"}
 
 // readQuery reads a request, and tells all of its faults at once. own is the tenant whose token it has; nil: an operator's.
-func readQuery(r *http.Request, tenants *configs.Tenants, own *configs.Tenant, now time.Time) (*query, error) {
+func readQuery(r *http.Request, tenants *configs.Tenants, own *configs.Tenant) (*query, error) {
 	given, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, bad("the query of the URL is not readable")
@@ -99,11 +100,13 @@ func readQuery(r *http.Request, tenants *configs.Tenants, own *configs.Tenant, n
 			note("last = %.100q: must be a whole number from 1 to %d", text, mostLast)
 		}
 	}
+	var since ops.Since
 	if text := given.Get("since"); text == "oldest" {
 		q.oldest = true
-	} else if q.since, err = readSince(text, now); err != nil {
+	} else if text != "" && since.UnmarshalText([]byte(text)) != nil {
 		note("since = %.100q: must be a time such as 2026-11-28T05:21:29Z, how long ago, such as 90m, or oldest", text)
 	}
+	q.since = since.Time
 	if text := cmp.Or(r.Header.Get(lastEventID), given.Get("last_event_id")); text != "" {
 		if q.from, err = parseCursor(text); err != nil {
 			note("%s: %v", lastEventID, err)
@@ -133,17 +136,6 @@ func (q *query) setTenant(text string, tenants *configs.Tenants, own *configs.Te
 		q.prefix = append(strconv.AppendUint(nil, uint64(q.tenant), 10), '/')
 	}
 	return nil
-}
-
-// readSince reads a time, or how long ago.
-func readSince(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
-		return now.Add(-ago), nil
-	}
-	return time.Parse(time.RFC3339, text)
 }
 
 // sieve lets through what a reader asks for. It decodes only what may be that.
