@@ -111,6 +111,9 @@ func readQuery(r *http.Request, tenants *configs.Tenants, own *configs.Tenant) (
 		if q.from, err = parseCursor(text); err != nil {
 			note("%s: %v", lastEventID, err)
 		}
+		if _, err := time.ParseDuration(given.Get("since")); err == nil {
+			q.since = time.Time{} // for one that comes back, how long ago is later than it was: what happened meanwhile would be passed over
+		}
 	}
 	if len(faults) > 0 {
 		slices.Sort(faults)

@@ -214,6 +214,22 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// A reader that was away for longer than the time ago at which it began misses nothing of it; a time that stays the same counts as before.
+func TestResumeSince(t *testing.T) {
+	d := newDesk(t, 1)
+	d.add(0, 1, 1, ago(2*time.Hour))
+	d.add(0, 2, 1)
+	d.decide()
+	c := d.get("?since=1h", "")
+	c.want("2")
+	c.close()
+	d.add(0, 3, 1, ago(90*time.Minute))
+	d.add(0, 4, 1)
+	d.decide()
+	d.get("?since=1h", c.last).want("3 4")
+	d.get("?since="+time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), c.last).want("4")
+}
+
 // A journal that is new, or had nothing when the reader was here, is read from its beginning.
 func TestResumeWithAnotherJournal(t *testing.T) {
 	d := newDesk(t, 2)
