@@ -105,6 +105,12 @@ type data struct {
 	has   [len(added)]bool
 }
 
+// EndOfData is where the last member of a document's data ends, for who adds another; empty: there is no member yet. False: the document has no data.
+func EndOfData(document []byte) (end int, empty, ok bool) {
+	d, ok := findData(document)
+	return d.end, d.empty, ok
+}
+
 // findData walks over a document: only the names at the top and in data are looked at.
 func findData(document []byte) (d data, ok bool) {
 	d.empty = true

@@ -3,7 +3,10 @@ package live
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"time"
+
+	"waypost/sink/enrich"
 )
 
 // appendFirst appends the member of data that says of what an event was the first, in the words of the header of waypost.unique.
@@ -29,8 +32,8 @@ func appendEvent(dst []byte, s source, e *entry) ([]byte, bool) {
 		}
 		document = line.Bytes()
 	}
-	end := endOfData(document)
-	if end < 0 {
+	end, empty, ok := enrich.EndOfData(document)
+	if !ok || empty { // ours never is: members have a comma before them
 		return dst, false
 	}
 	dst = s.cursor(append(dst, "id: "...))
@@ -38,43 +41,6 @@ func appendEvent(dst []byte, s source, e *entry) ([]byte, bool) {
 	dst = append(append(dst, "\ndata: "...), document[:end]...)
 	dst = appendFirst(dst, e.any, e.person)
 	return append(append(dst, document[end:]...), "\n\n"...), true
-}
-
-// endOfData is where the object under data of a document ends; -1: there is none. The document is valid.
-func endOfData(document []byte) int {
-	depth, inData := 0, false
-	for i := 0; i < len(document); i++ {
-		switch document[i] {
-		case '"':
-			begin := i
-			for i++; i < len(document) && document[i] != '"'; i++ {
-				if document[i] == '\\' {
-					i++
-				}
-			}
-			if i >= len(document) {
-				return -1
-			}
-			if depth == 1 && string(document[begin:i+1]) == `"data"` && opens(document[i+1:]) {
-				inData = true
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 1 && inData {
-				return i
-			}
-		}
-	}
-	return -1
-}
-
-// opens says whether an object that is not empty begins behind a name: members have a comma before them.
-func opens(rest []byte) bool {
-	rest, colon := bytes.CutPrefix(bytes.TrimLeft(rest, " \t"), []byte(":"))
-	rest, object := bytes.CutPrefix(bytes.TrimLeft(rest, " \t"), []byte("{"))
-	rest = bytes.TrimLeft(rest, " \t")
-	return colon && object && len(rest) > 0 && rest[0] != '}'
 }
 
 // appendGap appends what a reader is told where events may be missing.
@@ -94,7 +60,6 @@ func appendComment(dst []byte, text string) []byte {
 
 // appendBegin appends what a stream begins with: when to come back, and the place at which it begins, for a reader that comes back before it was sent anything.
 func appendBegin(dst []byte, s source, retry time.Duration) []byte {
-	dst = append(dst, "retry: "...)
-	dst = appendMillis(dst, retry)
+	dst = strconv.AppendInt(append(dst, "retry: "...), retry.Milliseconds(), 10)
 	return append(s.cursor(append(dst, "\nid: "...)), "\n\n"...)
 }

@@ -1,11 +1,6 @@
 package live
 
-import (
-	"strconv"
-	"time"
-
-	"waypost/edge/event"
-)
+import "waypost/edge/event"
 
 // taken is what a source answers when it is asked for the next event.
 type taken int
@@ -37,8 +32,4 @@ type entry struct {
 	document    []byte
 	any, person bool   // of what it was the first
 	gap         string // why events may be missing here
-}
-
-func appendMillis(dst []byte, d time.Duration) []byte {
-	return strconv.AppendInt(dst, d.Milliseconds(), 10)
 }
