@@ -2,12 +2,9 @@ package ingest
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"waypost/configs/throttle"
 	"waypost/edge/event"
@@ -84,19 +81,13 @@ func (j *Journal) resume(run journal.Run) uint64 {
 	if sequence, ok := j.next[run]; ok {
 		return sequence
 	}
-	value, closer, err := j.o.Store.Get(store.PositionKey(j.o.Dir, uint64(run)))
+	sequence, err := j.o.Store.Position(j.o.Dir, uint64(run))
 	if err != nil {
-		if !errors.Is(err, pebble.ErrNotFound) {
-			j.o.Logger.Error("position not readable: reading the run from its beginning", "journal", j.o.Dir, "run", uint64(run), "error", err)
-		}
-		return 0
+		j.o.Logger.Error("position not readable: reading the run from its beginning", "journal", j.o.Dir, "run", uint64(run), "error", err)
 	}
-	defer closer.Close()
-	if len(value) != 8 {
-		return 0
+	if sequence > 0 {
+		j.next[run] = sequence
 	}
-	sequence := binary.BigEndian.Uint64(value)
-	j.next[run] = sequence
 	return sequence
 }
 

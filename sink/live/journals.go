@@ -2,12 +2,8 @@ package live
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"waypost/edge/event"
 	"waypost/edge/journal"
@@ -125,25 +121,9 @@ func (f *feed) isDecided() (bool, error) {
 	if f.held.Sequence < f.decided[f.held.Run] {
 		return true, nil
 	}
-	sequence, err := decidedBelow(f.store, f.dir, f.held.Run)
+	sequence, err := f.store.Position(f.dir, uint64(f.held.Run))
 	f.decided[f.held.Run] = sequence
 	return f.held.Sequence < sequence, err
-}
-
-// decidedBelow is the lowest sequence of a run that is not decided; 0: nothing is.
-func decidedBelow(s *store.Store, dir string, run journal.Run) (uint64, error) {
-	value, closer, err := s.Get(store.PositionKey(dir, uint64(run)))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer closer.Close()
-	if len(value) != 8 {
-		return 0, store.ErrKey
-	}
-	return binary.BigEndian.Uint64(value), nil
 }
 
 func (j *journals) round() <-chan struct{} { return j.bell.wait() }
@@ -300,7 +280,7 @@ func (h *Hub) decidedPlace(dir string) (*journal.Position, error) {
 		return nil, err
 	}
 	for _, run := range slices.Backward(runs) {
-		sequence, err := decidedBelow(h.o.Store, dir, run)
+		sequence, err := h.o.Store.Position(dir, uint64(run))
 		if err != nil {
 			return nil, err
 		}

@@ -132,6 +132,21 @@ func (s *Store) Close() error {
 	return err
 }
 
+// Position is how far a run of a journal has been decided: the lowest sequence that is not; 0: nothing is.
+func (s *Store) Position(dir string, run uint64) (uint64, error) {
+	key := PositionKey(dir, run)
+	value, closer, err := s.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer closer.Close()
+	_, _, sequence, err := ParsePosition(key, value)
+	return sequence, err
+}
+
 // prepareDir makes the store's own directory only: a whole missing path is a typing mistake or an unmounted disk, and a store begun there
 // would take every click for a first one.
 func prepareDir(dir string, readOnly bool) error {
