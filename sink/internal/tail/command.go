@@ -2,6 +2,7 @@
 package tail
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,10 +87,7 @@ func (c *Command) Run(s *Screen) error {
 
 // aim says what is asked, and of whom.
 func (f *follower) aim() (err error) {
-	f.target = &url.URL{Scheme: "http", Host: ops.Reach(f.Screen.Admin)}
-	if f.Command.Admin != "" {
-		f.target.Host = ops.Reach(f.Command.Admin)
-	}
+	f.target = &url.URL{Scheme: "http", Host: ops.Reach(cmp.Or(f.Command.Admin, f.Screen.Admin))}
 	if f.URL != "" {
 		f.target, err = url.Parse(f.URL)
 		if err != nil || f.target.Host == "" || f.target.Scheme != "http" && f.target.Scheme != "https" {
@@ -131,7 +129,7 @@ func token(text string) (string, error) {
 
 // run connects again and again. What fails at first, or for good, ends it.
 func (f *follower) run(ctx context.Context) error {
-	for told := false; ; {
+	for {
 		begun, err := f.connection(ctx)
 		var ended *endedError
 		switch {
@@ -142,8 +140,7 @@ func (f *follower) run(ctx context.Context) error {
 		case !f.heard:
 			return fmt.Errorf("tail: %s: %w", f.target.Host, reason(err))
 		}
-		if begun || !told {
-			told = true
+		if begun { // once, and not at each try that follows
 			_, _ = fmt.Fprintf(f.Err, "sink: tail: %s: %v: trying again\n", f.target.Host, reason(err))
 		}
 		timer := time.NewTimer(f.retry)
