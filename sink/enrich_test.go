@@ -10,24 +10,15 @@ import (
 	"time"
 
 	"waypost/edge/event"
-	"waypost/edge/journal"
 	"waypost/sink/enrich"
 	"waypost/sink/enrich/enrichtest"
 )
 
-// appendFrom writes a click of the recipient by the page's browser.
-func appendFrom(t *testing.T, w *journal.Writer, recipient, address string) {
-	t.Helper()
-	now := time.Now().UTC()
-	e := event.Event{
-		ID: event.ID{Run: uint64(w.Run())}, Type: event.Clicked, Time: now, Tenant: 1, Message: []byte("123"), Prospect: []byte(recipient),
-		Destination: []byte("https://example.com/pricing"), Original: []byte("https://example.com/pricing"), Minted: now.Add(-time.Minute).Truncate(time.Minute),
-		RetentionDays: 45, Method: []byte("GET"), Address: []byte(address),
-		UserAgent: []byte("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_7_5) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/35.0.1916.153 Safari/537.36"),
-	}
-	payload, offsets := event.AppendRecord(nil, &e)
-	if _, err := w.Append(payload, offsets[:]...); err != nil {
-		t.Fatal(err)
+// from has a click come from the page's browser.
+func from(address string) func(*event.Event) {
+	return func(e *event.Event) {
+		e.Address = []byte(address)
+		e.UserAgent = []byte("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_7_5) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/35.0.1916.153 Safari/537.36")
 	}
 }
 
@@ -47,17 +38,17 @@ func TestWhoAndWhere(t *testing.T) {
 		})
 	}
 	ready("no such file")
-	appendFrom(t, w, "a", "8.8.8.8")
+	f.click(w, "a", 0, from("8.8.8.8"))
 	s.line(t)
 	f.await(2)
 	enrichtest.Write(t, file, enrichtest.Page)
 	ready(`{"status":"ready"}`)
-	appendFrom(t, w, "b", "8.8.8.8")
+	f.click(w, "b", 0, from("8.8.8.8"))
 	s.line(t)
 	f.await(4)
 	enrichtest.Replace(t, file, []byte("damaged"))
 	ready("places.mmdb")
-	appendFrom(t, w, "c", "8.8.8.0")
+	f.click(w, "c", 0, from("8.8.8.0"))
 	s.line(t)
 	f.await(6)
 	s.stop(t)

@@ -17,7 +17,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -149,18 +148,10 @@ func (w *watcher) next() string {
 // hit writes an event of a mail of its own.
 func (l *lives) hit(w *journal.Writer, n int, change ...func(*event.Event)) {
 	l.t.Helper()
-	now := time.Now().UTC()
-	e := event.Event{
-		ID: event.ID{Run: uint64(w.Run())}, Type: event.Clicked, Time: now, Tenant: 1, TenantName: "demo", Message: fmt.Appendf(nil, "m%d", n), Prospect: []byte("456"),
-		Recipient: []byte("abc@prospect.com"), Destination: []byte("https://example.com/a"), Minted: now.Add(-time.Minute).Truncate(time.Minute), RetentionDays: 45, Method: []byte("GET"),
-	}
-	for _, c := range change {
-		c(&e)
-	}
-	payload, at := event.AppendRecord(nil, &e)
-	if _, err := w.Append(payload, at[:]...); err != nil {
-		l.t.Fatal(err)
-	}
+	l.click(w, "456", 0, append([]func(*event.Event){func(e *event.Event) {
+		e.TenantName, e.Message, e.Recipient = "demo", fmt.Appendf(nil, "m%d", n), []byte("abc@prospect.com")
+		e.Destination, e.Original = []byte("https://example.com/a"), nil
+	}}, change...)...)
 }
 
 // `sink tail` prints each event once, in order, though the sink is killed and comes back, and ends with 0 by a signal.

@@ -74,13 +74,14 @@ func (f *folder) received() []string {
 }
 
 // click writes one click of the recipient into the journal.
-func (f *folder) click(w *journal.Writer, recipient string, labels event.Labels) {
-	if err := appendClick(w, recipient, labels); err != nil {
+func (f *folder) click(w *journal.Writer, recipient string, labels event.Labels, change ...func(*event.Event)) {
+	f.t.Helper()
+	if err := appendClick(w, recipient, labels, change...); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
-func appendClick(w *journal.Writer, recipient string, labels event.Labels) error {
+func appendClick(w *journal.Writer, recipient string, labels event.Labels, change ...func(*event.Event)) error {
 	now := time.Now().UTC()
 	e := event.Event{
 		ID: event.ID{Run: uint64(w.Run())}, Type: event.Clicked, Time: now, Tenant: 1, Message: []byte("123"), Prospect: []byte(recipient),
@@ -89,6 +90,9 @@ func appendClick(w *journal.Writer, recipient string, labels event.Labels) error
 	}
 	if strings.Contains(recipient, "@") { // an address, of a mail without a prospect
 		e.Prospect, e.Recipient = nil, []byte(recipient)
+	}
+	for _, c := range change {
+		c(&e)
 	}
 	payload, offsets := event.AppendRecord(nil, &e)
 	_, err := w.Append(payload, offsets[:]...)
