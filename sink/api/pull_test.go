@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -22,7 +21,6 @@ import (
 	"waypost/edge/event"
 	"waypost/mint/link"
 	"waypost/sink/dispatch/formats"
-	"waypost/sink/enrich"
 	"waypost/sink/enrich/enrichtest"
 	"waypost/sink/ingest"
 	"waypost/sink/internal/metrics"
@@ -105,14 +103,7 @@ func TestPullClicks(t *testing.T) {
 
 // What is known of who did it and where is pulled too, and can be searched by.
 func TestPullWhoAndWhere(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "places.mmdb")
-	enrichtest.Write(t, file, enrichtest.Page)
-	who, err := enrich.New(enrich.Options{Database: file, Metrics: metrics.Discard(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(who.Close)
-	h := startWith(t, who)
+	h := startWith(t, enrichtest.Open(t))
 	h.told(1, nil)
 	h.told(2, func(e *event.Event) {
 		e.UserAgent = []byte("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_7_5) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/35.0.1916.153 Safari/537.36")

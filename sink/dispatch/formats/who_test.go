@@ -3,8 +3,6 @@ package formats
 import (
 	"bytes"
 	"encoding/json"
-	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,21 +13,7 @@ import (
 	"waypost/edge/event"
 	"waypost/sink/enrich"
 	"waypost/sink/enrich/enrichtest"
-	"waypost/sink/internal/metrics"
 )
-
-// everybody tells who did it and where, by the database of the example on Postmark's page.
-func everybody(t *testing.T) *enrich.Enricher {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "places.mmdb")
-	enrichtest.Write(t, file, enrichtest.Page)
-	who, err := enrich.New(enrich.Options{Database: file, Metrics: metrics.Discard(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(who.Close)
-	return who
-}
 
 // pageClick is the click of the example on Postmark's page, but for what Waypost's times do not have: the seventh digit of the second.
 func pageClick(t *testing.T) (e *event.Event, document string) {
@@ -52,7 +36,7 @@ func pageClick(t *testing.T) (e *event.Event, document string) {
 func TestPostmarksPage(t *testing.T) {
 	e, want := pageClick(t)
 	in := input(e)
-	in.Who = everybody(t)
+	in.Who = enrichtest.Open(t)
 	got, err := Postmark{}.AppendBody(nil, in)
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +57,7 @@ func TestPostmarksPage(t *testing.T) {
 func TestWhoInTheOthers(t *testing.T) {
 	e, _ := pageClick(t)
 	in := input(e)
-	in.Who = everybody(t)
+	in.Who = enrichtest.Open(t)
 	for name, format := range byName {
 		with, err := format.AppendBody(nil, in)
 		if err != nil {

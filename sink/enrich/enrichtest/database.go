@@ -3,6 +3,7 @@ package enrichtest
 
 import (
 	"bytes"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/maxmind/mmdbwriter/mmdbtype"
 
 	"waypost/sink/enrich"
+	"waypost/sink/internal/metrics"
 )
 
 // Test is what of testing.TB is needed. A package that is no test does not import testing.
@@ -20,6 +22,7 @@ type Test interface {
 	Helper()
 	Fatal(args ...any)
 	TempDir() string
+	Cleanup(f func())
 }
 
 // Built is when each database was built, in Unix seconds.
@@ -29,6 +32,19 @@ const Built = 1_700_000_000
 var Page = map[string]enrich.Place{"8.8.8.0/24": {
 	CountryISOCode: "RS", Country: "Serbia", RegionISOCode: "VO", Region: "Autonomna Pokrajina Vojvodina", City: "Novi Sad", Zip: "21000", Coords: "45.2517,19.8369",
 }}
+
+// Open gives who knows the place of Page, until the test ends.
+func Open(t Test) *enrich.Enricher {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "places.mmdb")
+	Write(t, file, Page)
+	who, err := enrich.New(enrich.Options{Database: file, Metrics: metrics.Discard(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(who.Close)
+	return who
+}
 
 // Write makes a database of GeoLite2's form, in the place of what was there, at once. places are by network.
 func Write(t Test, file string, places map[string]enrich.Place) {
