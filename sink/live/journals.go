@@ -193,11 +193,12 @@ func (j *journals) close() {
 
 // openJournals begins where the query says.
 func (h *Hub) openJournals(ctx context.Context, q *query) (source, error) {
-	j, err := h.newJournals(q)
+	gone, err := ingest.NewForgotten(h.o.Store)
 	if err != nil {
 		return nil, err
 	}
-	places, gap, err := h.places(ctx, q)
+	j := &journals{sieve: sieve{query: q}, store: h.o.Store, bell: &h.bell, gone: gone}
+	places, gap, err := h.places(ctx, j)
 	if err != nil {
 		return nil, err
 	}
@@ -215,22 +216,17 @@ func (h *Hub) openJournals(ctx context.Context, q *query) (source, error) {
 	return j, nil
 }
 
-func (h *Hub) newJournals(q *query) (*journals, error) {
-	gone, err := ingest.NewForgotten(h.o.Store)
-	return &journals{sieve: sieve{query: q}, store: h.o.Store, bell: &h.bell, gone: gone}, err
-}
-
 // places are where each journal is to be read from; nil: from its beginning. A gap is why events may be missing before.
-func (h *Hub) places(ctx context.Context, q *query) (places []*journal.Position, gap string, err error) {
+func (h *Hub) places(ctx context.Context, j *journals) (places []*journal.Position, gap string, err error) {
 	switch {
-	case q.from != nil && q.from.kind == ofJournals:
-		return h.resumed(q.from)
-	case q.from != nil:
+	case j.from != nil && j.from.kind == ofJournals:
+		return h.resumed(j.from)
+	case j.from != nil:
 		gap = gapKind
-	case q.last > 0:
-		places, err = h.lastOfJournals(ctx, q)
+	case j.last > 0:
+		places, err = h.lastOfJournals(ctx, j)
 		return places, "", err
-	case q.oldest || !q.since.IsZero():
+	case j.oldest || !j.since.IsZero():
 		return make([]*journal.Position, len(h.o.Journals)), "", nil
 	}
 	for _, dir := range h.o.Journals {

@@ -57,7 +57,7 @@ func newest[P any](logs [][]mark[P], n int) (left []int) {
 }
 
 // lastOfJournals finds where the last events begin that a reader wants: it looks into the last segment of each journal, and, where that has not enough, into twice as many.
-func (h *Hub) lastOfJournals(ctx context.Context, q *query) ([]*journal.Position, error) {
+func (h *Hub) lastOfJournals(ctx context.Context, j *journals) ([]*journal.Position, error) {
 	logs := make([][]mark[journal.Position], len(h.o.Journals))
 	places := make([]*journal.Position, len(h.o.Journals))
 	for i, dir := range h.o.Journals {
@@ -78,20 +78,14 @@ func (h *Hub) lastOfJournals(ctx context.Context, q *query) ([]*journal.Position
 				behind = n + 1
 			}
 		}
-		for span := 1; len(logs[i]) < q.last; span *= 2 {
-			begin := max(behind-span, 0)
-			if behind == 0 {
-				break
-			}
-			if logs[i], err = h.marksOf(ctx, q, dir, segments[begin], *end); err != nil {
+		for begin, span := behind, 1; begin > 0 && len(logs[i]) < j.last; span *= 2 {
+			begin = max(behind-span, 0)
+			if logs[i], err = j.marksOf(ctx, dir, segments[begin], *end); err != nil {
 				return nil, err
-			}
-			if begin == 0 {
-				break
 			}
 		}
 	}
-	for i, left := range newest(logs, q.last) {
+	for i, left := range newest(logs, j.last) {
 		if left < len(logs[i]) {
 			places[i] = &logs[i][left].place
 		}
@@ -100,18 +94,13 @@ func (h *Hub) lastOfJournals(ctx context.Context, q *query) ([]*journal.Position
 }
 
 // marksOf are the last events of a journal that the reader wants, between two places.
-func (h *Hub) marksOf(ctx context.Context, q *query, dir string, from, to journal.Position) ([]mark[journal.Position], error) {
-	j, err := h.newJournals(q)
+func (j *journals) marksOf(ctx context.Context, dir string, from, to journal.Position) ([]mark[journal.Position], error) {
+	f, err := newFeed(j.store, dir, &from)
 	if err != nil {
 		return nil, err
 	}
-	f, err := newFeed(h.o.Store, dir, &from)
-	if err != nil {
-		return nil, err
-	}
-	j.feeds = []*feed{f}
-	defer j.close()
-	kept := ring[journal.Position]{most: q.last}
+	defer func() { _ = f.reader.Close() }()
+	kept := ring[journal.Position]{most: j.last}
 	var e entry
 	for {
 		ok, err := f.next()
