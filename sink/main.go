@@ -25,7 +25,7 @@
 //
 // Settings: configs/sink.yaml or --config FILE, and the tenants file that it names.
 //
-// Ports: admin 127.0.0.1:9082 (/metrics, /healthz, /readyz, pprof, /hooks, /v1/events/stream), and the API 127.0.0.1:8082 where a
+// Ports: admin 127.0.0.1:9082 (/metrics, /healthz, /readyz, pprof, /hooks, /forget, /v1/events/stream), and the API 127.0.0.1:8082 where a
 // tenant has a token, from the settings.
 //
 // Signals: SIGTERM and SIGINT stop reading, finish the deliveries under way and end; a second one ends at once. After drain_timeout deliveries

@@ -7,8 +7,9 @@
 // # Who reads
 //
 // Each reader reads for itself, the journals in place or the partitions of a topic, at its own pace. Nothing is handed to readers by who decides: one that is slow costs nobody
-// anything but its own goroutine and 64 KiB, and events are kept for it where they are kept anyway. With journals, an event is shown when its decision is on the disk: then the
-// store knows whether it was a first, and a restart decides nothing differently. The decider only rings a bell after each batch.
+// anything but its own goroutine and 64 KiB (with Kafka, beside them a goroutine and up to three of the brokers' answers a partition), and events are kept for it where they are kept
+// anyway. With journals, an event is shown when its decision is on the disk: then the store knows whether it was a first, and a restart decides nothing differently. The decider only
+// rings a bell after each batch.
 //
 // Rejected: a ring of recent events that all readers share. It saves decoding and asking the store (go test ./sink/live -bench Reader), and needs a second way for who is behind it, a
 // handing over between the two, and a goroutine in the decider's way.
