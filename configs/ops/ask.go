@@ -51,16 +51,21 @@ func (r *Remote) Ask(path string, query url.Values, body, into any) error {
 		return r.unanswered(address, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		var fault struct{ Error string }
-		if json.Unmarshal(answer, &fault) != nil || fault.Error == "" {
-			fault.Error = r.stranger()
-		}
-		return fmt.Errorf("%s: %s: %s: %s", r.Topic, address, response.Status, fault.Error)
+		return fmt.Errorf("%s: %s: %s: %s", r.Topic, address, response.Status, r.Fault(answer))
 	}
 	if err := json.Unmarshal(answer, into); err != nil {
 		return fmt.Errorf("%s: %s: %s: %w", r.Topic, address, r.stranger(), err)
 	}
 	return nil
+}
+
+// Fault is the reason in an answer that is no success.
+func (r *Remote) Fault(answer []byte) string {
+	var fault struct{ Error string }
+	if json.Unmarshal(answer, &fault) != nil || fault.Error == "" {
+		return r.stranger()
+	}
+	return fault.Error
 }
 
 func (r *Remote) stranger() string {

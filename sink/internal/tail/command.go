@@ -4,7 +4,6 @@ package tail
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -218,12 +217,9 @@ func said(comment string) string {
 
 // refused is the reason of an answer that is no stream.
 func refused(response *http.Response) error {
-	var answer struct{ Error string }
-	text, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-	if err != nil || json.Unmarshal(text, &answer) != nil || answer.Error == "" {
-		answer.Error = "what answers is no sink, or one of another version"
-	}
-	full := response.Status + ": " + shown(answer.Error)
+	text, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10)) // cut short it is no sink's
+	sink := ops.Remote{Program: "sink"}
+	full := response.Status + ": " + shown(sink.Fault(text))
 	if response.StatusCode < http.StatusInternalServerError {
 		return &endedError{full}
 	}
