@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -42,10 +43,10 @@ func unbounded(expression string) string {
 
 func compile() (*rules, error) {
 	r := &rules{all: new(uaparser.RegexDefinitions)}
-	if err := yaml.Unmarshal(uaparser.DefinitionYaml, r.all); err != nil {
+	definitions, _, _ := bytes.Cut(uaparser.DefinitionYaml, []byte("\ndevice_parsers:")) // two thirds of them
+	if err := yaml.Unmarshal(definitions, r.all); err != nil {
 		return nil, fmt.Errorf("the rules for user agents: %w", err)
 	}
-	r.all.Device = nil
 	for _, rule := range r.all.UA {
 		rule.Expr = unbounded(rule.Expr)
 		r.clients = append(r.clients, needsOf(rule.Flags, rule.Expr))
