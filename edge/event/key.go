@@ -22,7 +22,7 @@ func appendKey(dst []byte, e *Event, l *limits) []byte {
 		return appendKeyText(dst, cutTo(e.Prospect, l.id), '%')
 	}
 	dst = appendKeyText(dst, cutTo(e.Recipient, l.id), '%')
-	lowerAddress(dst[start:])
+	LowerAddress(dst[start:])
 	return dst
 }
 
@@ -76,10 +76,10 @@ func KeyMessage(dst, key []byte) ([]byte, bool) {
 	}
 }
 
-// lowerAddress turns A to Z into lower case in place. The hash of an address is left alone: '#' and no '@'. Letters beyond ASCII stay: their
+// LowerAddress turns A to Z of a recipient into lower case in place, as in the Kafka key. The hash of an address is left alone: '#' and no '@'. Letters beyond ASCII stay: their
 // lower case depends on tables that change, and a key must not.
-func lowerAddress(s []byte) {
-	if len(s) > 0 && s[0] == '#' && !hasAt(s) {
+func LowerAddress(s []byte) {
+	if len(s) > 0 && s[0] == '#' && bytes.IndexByte(s, '@') < 0 {
 		return
 	}
 	for i, c := range s {
@@ -87,15 +87,6 @@ func lowerAddress(s []byte) {
 			s[i] = c | 0x20
 		}
 	}
-}
-
-func hasAt(s []byte) bool {
-	for _, c := range s {
-		if c == '@' {
-			return true
-		}
-	}
-	return false
 }
 
 // UniqueKey is the 128-bit hash of what two events have in common that compete for being first: see Event.Unique.

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash"
+	"strings"
 	"unicode"
 
 	"waypost/edge/event"
@@ -29,7 +30,7 @@ var (
 type Person struct {
 	Tenant uint32
 
-	address  string // A to Z lowered; "": not known
+	address  string // lowered, as in a Kafka key; "": not known
 	hash     string // of the address, as events have it where a tenant keeps no addresses
 	prospect string // "": not known
 }
@@ -39,17 +40,15 @@ func New(tenant uint32, recipient, prospect string) (*Person, error) {
 	switch {
 	case recipient == "" && prospect == "":
 		return nil, ErrNobody
-	case !clean(recipient) || recipient != "" && !hasAt(recipient) && recipient[0] != '#':
+	case !clean(recipient) || recipient != "" && !strings.Contains(recipient, "@") && recipient[0] != '#':
 		return nil, ErrRecipient
 	case !clean(prospect):
 		return nil, ErrProspect
 	}
 	p := &Person{Tenant: tenant, prospect: prospect}
-	switch {
-	case recipient == "":
-	case hasAt(recipient):
-		p.address, p.hash = string(lower(nil, []byte(recipient))), string(link.HashRecipient(tenant, []byte(recipient)))
-	default:
+	if strings.Contains(recipient, "@") {
+		p.address, p.hash = string(appendLowered(nil, []byte(recipient))), string(link.HashRecipient(tenant, []byte(recipient)))
+	} else {
 		p.hash = recipient
 	}
 	return p, nil
@@ -64,15 +63,6 @@ func clean(text string) bool {
 	return len(text) <= maxText
 }
 
-func hasAt(text string) bool {
-	for i := range len(text) {
-		if text[i] == '@' {
-			return true
-		}
-	}
-	return false
-}
-
 // Is says whether a decoded event is of the person.
 func (p *Person) Is(e *event.Event) bool {
 	if e.Tenant != p.Tenant {
@@ -81,30 +71,16 @@ func (p *Person) Is(e *event.Event) bool {
 	if p.prospect != "" && string(e.Prospect) == p.prospect {
 		return true
 	}
-	return len(e.Recipient) > 0 && (p.hash == string(e.Recipient) || p.address != "" && equal(e.Recipient, p.address))
+	var room [256]byte
+	recipient := appendLowered(room[:0], e.Recipient)
+	return len(recipient) > 0 && (string(recipient) == p.hash || string(recipient) == p.address)
 }
 
-// equal compares an address with a lowered one.
-func equal(address []byte, lowered string) bool {
-	if len(address) != len(lowered) {
-		return false
-	}
-	for i, c := range address {
-		if c != lowered[i] && (c < 'A' || c > 'Z' || c|0x20 != lowered[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// lower appends an address with A to Z lowered: the same letters as in the Kafka key.
-func lower(dst, address []byte) []byte {
-	for _, c := range address {
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		dst = append(dst, c)
-	}
+// appendLowered appends an address, or the hash of one, in the letters that it has in a Kafka key.
+func appendLowered(dst, recipient []byte) []byte {
+	start := len(dst)
+	dst = append(dst, recipient...)
+	event.LowerAddress(dst[start:])
 	return dst
 }
 
@@ -140,12 +116,7 @@ func (h *Hasher) Unique(key event.UniqueKey) Hash {
 func (h *Hasher) Event(e *event.Event, visit func(Hash)) {
 	if len(e.Recipient) > 0 {
 		h.begin(ofRecipient, e.Tenant)
-		if e.Recipient[0] == '#' {
-			h.text = append(h.text, e.Recipient...) // a hash, or an address with # and no capitals that matter
-			visit(h.sum())
-			h.begin(ofRecipient, e.Tenant)
-		}
-		h.text = lower(h.text, e.Recipient)
+		h.text = appendLowered(h.text, e.Recipient)
 		visit(h.sum())
 	}
 	if len(e.Prospect) > 0 {
