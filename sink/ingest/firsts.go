@@ -32,13 +32,8 @@ func FirstOf(s *store.Store, e *event.Event, key []byte) (anyClient, person bool
 	if reasonAgainst(e, identified, 0) != Eligible {
 		return false, false, nil
 	}
-	k := store.NewUniqueKey(uint16(store.DayOf(e.Minted)), e.Tenant, event.PartitionHash(key), unique)
-	days := []uint16{k.Day()}
-	if n := neighbour(e.Minted); n != 0 {
-		days = append(days, uint16(int(k.Day())+n)) // one mail has one key, where it was written first
-	}
-	for _, day := range days {
-		firsts, err := firstsUnder(s, k.OnDay(day))
+	for _, k := range keysOf(key, e, unique) { // one mail has one key, where it was written first
+		firsts, err := firstsUnder(s, &k)
 		if err != nil {
 			return false, false, err
 		}
@@ -47,7 +42,8 @@ func FirstOf(s *store.Store, e *event.Event, key []byte) (anyClient, person bool
 	return anyClient, person, nil
 }
 
-func firstsUnder(s *store.Store, key store.UniqueKey) (store.Firsts, error) {
+// firstsUnder are those of a key; none where there is no such key.
+func firstsUnder(s *store.Store, key *store.UniqueKey) (store.Firsts, error) {
 	value, closer, err := s.Get(key[:])
 	if errors.Is(err, pebble.ErrNotFound) {
 		return store.Firsts{}, nil

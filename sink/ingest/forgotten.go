@@ -1,8 +1,10 @@
 package ingest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -104,7 +106,7 @@ func (g *graves) close() {
 	}
 }
 
-// buried is the Decider's.
+// buried gives the firsts of a key's tombstone; none where there is no tombstone.
 func (g *graves) buried(key *store.UniqueKey) (f store.Firsts, err error) {
 	if !g.d.forgotten.days[tenantDay{key.Tenant(), key.Day()}] {
 		return f, nil
@@ -125,27 +127,6 @@ func (g *graves) buried(key *store.UniqueKey) (f store.Firsts, err error) {
 		return f, fmt.Errorf("ingest: %w", err)
 	}
 	return f, nil
-}
-
-// buried gives the firsts of a key's tombstone; none where there is no tombstone.
-func (d *Decider) buried(key *store.UniqueKey) (store.Firsts, error) {
-	if !d.forgotten.days[tenantDay{key.Tenant(), key.Day()}] {
-		return store.Firsts{}, nil
-	}
-	tombstone := store.TombstoneKey(key.Day(), key.Tenant(), d.forgotten.hasher.Unique(key.Unique()))
-	value, closer, err := d.store.Get(tombstone)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return store.Firsts{}, nil
-	}
-	if err != nil {
-		return store.Firsts{}, fmt.Errorf("ingest: %w", err)
-	}
-	defer closer.Close()
-	firsts, err := store.ParseBuried(value)
-	if err != nil {
-		return firsts, fmt.Errorf("ingest: tombstone %x: %w", tombstone, err)
-	}
-	return firsts, nil
 }
 
 // bury adds the tombstone of a key to a batch.
@@ -247,16 +228,20 @@ func (d *Decider) remember() error {
 }
 
 // Keys are those under which the store may have the firsts of an event: that of its day, and that of the neighbouring day where the mail was minted near midnight.
-func Keys(kafkaKey []byte, e *event.Event) (all []store.UniqueKey) {
+func Keys(kafkaKey []byte, e *event.Event) []store.UniqueKey {
 	unique, identified := e.Unique()
 	day := store.DayOf(e.Minted)
 	if !identified || words[e.Type] == "" || day < 0 || day > store.MaxDay {
 		return nil
 	}
-	key := store.NewUniqueKey(uint16(day), e.Tenant, event.PartitionHash(kafkaKey), unique)
+	return keysOf(kafkaKey, e, unique)
+}
+
+func keysOf(kafkaKey []byte, e *event.Event, unique event.UniqueKey) (all []store.UniqueKey) {
+	key := store.NewUniqueKey(uint16(store.DayOf(e.Minted)), e.Tenant, event.PartitionHash(kafkaKey), unique)
 	all = append(all, key)
 	if next := neighbour(e.Minted); next != 0 {
-		all = append(all, key.OnDay(uint16(day+next)))
+		all = append(all, key.OnDay(uint16(int(key.Day())+next)))
 	}
 	return all
 }
@@ -266,17 +251,15 @@ const buriedAtOnce = 500
 
 // Bury puts tombstones in the place of keys, durably, and gives those that it replaced, and how many of the keys have a tombstone now.
 func (f Forgetter) Bury(keys []store.UniqueKey) (replaced [][]byte, buried int, err error) {
-	for len(keys) > 0 {
-		n := min(len(keys), buriedAtOnce)
+	for some := range slices.Chunk(keys, buriedAtOnce) {
 		err := f.Between(func() error {
-			some, had, err := f.in.decider.buryAll(keys[:n])
-			replaced, buried = append(replaced, some...), buried+len(some)+had
+			gone, had, err := f.in.decider.buryAll(some)
+			replaced, buried = append(replaced, gone...), buried+len(gone)+had
 			return err
 		})
 		if err != nil {
 			return replaced, buried, err
 		}
-		keys = keys[n:]
 	}
 	return replaced, buried, nil
 }
@@ -288,25 +271,23 @@ func (d *Decider) buryAll(keys []store.UniqueKey) (replaced [][]byte, had int, e
 	}
 	b := d.store.NewBatch()
 	defer b.Close()
+	graves := graves{d: d}
+	defer graves.close()
 	for i := range keys {
 		key := &keys[i]
-		before, err := d.buried(key)
+		before, err := graves.buried(key)
 		if err != nil {
 			return nil, 0, err
 		}
-		value, closer, err := d.store.Get(key[:])
-		if errors.Is(err, pebble.ErrNotFound) {
+		firsts, err := firstsUnder(d.store, key)
+		if err != nil {
+			return nil, 0, err
+		}
+		if firsts == (store.Firsts{}) {
 			if before != (store.Firsts{}) {
 				had++
 			}
 			continue
-		}
-		if err != nil {
-			return nil, 0, err
-		}
-		firsts, err := store.ParseFirsts(value)
-		if err = errors.Join(err, closer.Close()); err != nil {
-			return nil, 0, fmt.Errorf("key %x: %w", key[:], err)
 		}
 		if err := b.Delete(key[:], nil); err != nil {
 			return nil, 0, err
@@ -314,7 +295,7 @@ func (d *Decider) buryAll(keys []store.UniqueKey) (replaced [][]byte, had int, e
 		if err := d.bury(b, key, merge(firsts, before)); err != nil {
 			return nil, 0, err
 		}
-		replaced = append(replaced, append([]byte(nil), key[:]...))
+		replaced = append(replaced, bytes.Clone(key[:]))
 	}
 	return replaced, had, b.Commit(pebble.Sync)
 }
