@@ -173,22 +173,20 @@ func (d *Decider) mark(p *person.Person, value store.Forgotten) (unfinished bool
 	}
 	b := d.store.NewBatch()
 	defer b.Close()
-	day := uint16(min(max(store.DayOf(time.UnixMicro(int64(value.Until)))+1, 0), store.MaxDay))
 	hashes := d.forgotten.hasher.Person(p)
 	for _, hash := range hashes {
-		key := store.ForgottenKey(day, p.Tenant, hash)
 		if until, is := d.forgotten.people[hash]; is {
-			before := store.ForgottenKey(uint16(min(max(store.DayOf(time.UnixMicro(int64(until)))+1, 0), store.MaxDay)), p.Tenant, hash)
-			was, err := d.markAt(before)
+			before := forgottenKey(p.Tenant, hash, until)
+			cut, err := d.unfinished(before)
 			if err != nil {
 				return false, err
 			}
-			unfinished = unfinished || was != nil && !was.Whole
+			unfinished = unfinished || cut
 			if err := b.Delete(before, nil); err != nil {
 				return false, err
 			}
 		}
-		if err := b.Set(key, value.AppendTo(nil), nil); err != nil {
+		if err := b.Set(forgottenKey(p.Tenant, hash, value.Until), value.AppendTo(nil), nil); err != nil {
 			return false, err
 		}
 	}
@@ -201,18 +199,23 @@ func (d *Decider) mark(p *person.Person, value store.Forgotten) (unfinished bool
 	return unfinished, nil
 }
 
-// markAt reads a person's tombstone; nil: there is none.
-func (d *Decider) markAt(key []byte) (*store.Forgotten, error) {
+// forgottenKey is where the tombstone of a person stands who was forgotten at that moment.
+func forgottenKey(tenant uint32, hash person.Hash, until uint64) []byte {
+	return store.ForgottenKey(uint16(min(max(store.DayOf(time.UnixMicro(int64(until)))+1, 0), store.MaxDay)), tenant, hash)
+}
+
+// unfinished says whether a person's tombstone is that of a command that was cut off.
+func (d *Decider) unfinished(key []byte) (bool, error) {
 	value, closer, err := d.store.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil //nolint:nilnil // none
+		return false, nil
 	}
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	defer closer.Close()
 	f, err := store.ParseForgotten(value)
-	return &f, err
+	return err == nil && !f.Whole, err
 }
 
 // remember makes the secret, where there is none.
