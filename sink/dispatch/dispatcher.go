@@ -85,8 +85,8 @@ type Dispatcher struct {
 	letters   sync.Mutex // whoever takes dead letters away, and dead
 	dead      int64      // how many there are
 
-	// What is to leave nothing behind: people, and deliveries whose last attempt is under way. Only the marking goroutine, or nobody's before Start.
-	forgetting []*Forgetting
+	// What is to leave nothing behind: a person, and deliveries whose last attempt is under way. Only the marking goroutine, or nobody's before Start.
+	forgetting *Forgetting // holds replaying
 	dropped    map[delivery]int
 
 	fresh []freshDelivery // between Due and Committed; only ingest's goroutine

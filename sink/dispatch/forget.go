@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -19,18 +20,17 @@ type Forgetting struct {
 	fits func(created uint64, document []byte) bool
 }
 
-// removal is what Forgetting wants of the marks. They write every end of an attempt, in one goroutine, so between two of their batches nothing of a delivery changes but that its attempt begins or ends.
-type removal struct {
-	begin, end *Forgetting // from now on, until now
-	keys       [][]byte    // of deliveries that are to go
-	done       chan error
+// errand is what the marks do between two of their batches. They write every end of an attempt, in one goroutine, so then nothing of a delivery changes but that its attempt begins or ends.
+type errand struct {
+	do   func() error
+	done chan error
 }
 
 // Forget begins to forget: fits says, of when a delivery became due first (the sink's clock, microseconds since 1970) and its document, whether it is of the person. It must be closed; until then no replay begins.
 func (d *Dispatcher) Forget(ctx context.Context, fits func(created uint64, document []byte) bool) (*Forgetting, error) {
 	d.replaying.Lock()
 	f := &Forgetting{d, fits}
-	if err := d.remove(ctx, &removal{begin: f}); err != nil {
+	if err := d.between(ctx, func() error { d.forgetting = f; return nil }); err != nil {
 		d.replaying.Unlock()
 		return nil, err
 	}
@@ -40,12 +40,12 @@ func (d *Dispatcher) Forget(ctx context.Context, fits func(created uint64, docum
 // Close ends it. Attempts that are still under way leave nothing behind all the same.
 func (f *Forgetting) Close(ctx context.Context) error {
 	defer f.d.replaying.Unlock()
-	return f.d.remove(ctx, &removal{end: f})
+	return f.d.between(ctx, func() error { f.d.forgetting = nil; return nil })
 }
 
-// remove hands a removal to the marks and waits for it. A dispatcher that delivers nothing has none.
-func (d *Dispatcher) remove(ctx context.Context, r *removal) error {
-	r.done = make(chan error, 1)
+// between has the marks do something between two of their batches, and waits for it. A dispatcher that delivers nothing has no marks.
+func (d *Dispatcher) between(ctx context.Context, do func() error) error {
+	e := &errand{do, make(chan error, 1)}
 	d.changing.Lock()
 	if d.ended {
 		d.changing.Unlock()
@@ -53,12 +53,11 @@ func (d *Dispatcher) remove(ctx context.Context, r *removal) error {
 	}
 	if !d.started {
 		defer d.changing.Unlock()
-		d.removeNow(r)
-		return <-r.done
+		return do()
 	}
 	var err error
 	select {
-	case d.marks <- mark{removal: r}:
+	case d.marks <- mark{errand: e}:
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
@@ -66,7 +65,7 @@ func (d *Dispatcher) remove(ctx context.Context, r *removal) error {
 	if err != nil {
 		return err
 	}
-	return <-r.done // it is not broken off: the caller would not know what is gone
+	return <-e.done // it is not broken off: the caller would not know what is gone
 }
 
 // Each visits what the store has of the person: deliveries and dead letters. The document is valid until visit returns.
@@ -121,12 +120,10 @@ func (f *Forgetting) Deliveries(ctx context.Context) (gone [][]byte, err error) 
 	if err != nil {
 		return nil, err
 	}
-	for rest := gone; len(rest) > 0; {
-		n := min(len(rest), removedAtOnce)
-		if err := f.d.remove(ctx, &removal{keys: rest[:n]}); err != nil {
+	for some := range slices.Chunk(gone, removedAtOnce) {
+		if err := f.d.between(ctx, func() error { return f.d.remove(some) }); err != nil {
 			return nil, err
 		}
-		rest = rest[n:]
 	}
 	return gone, nil
 }
@@ -152,22 +149,6 @@ func (f *Forgetting) Attempts(ctx context.Context, tenant uint32, of map[event.I
 	return f.d.attempts.forget(ctx, tenant, of)
 }
 
-// removeNow does what a removal wants; no mark is under way.
-func (d *Dispatcher) removeNow(r *removal) {
-	switch {
-	case r.begin != nil:
-		d.forgetting = append(d.forgetting, r.begin)
-	case r.end != nil:
-		for i, f := range d.forgetting {
-			if f == r.end {
-				d.forgetting = append(d.forgetting[:i], d.forgetting[i+1:]...)
-				break
-			}
-		}
-	}
-	r.done <- d.removeKeys(r)
-}
-
 // left is a delivery that goes.
 type left struct {
 	endpoint *endpoint // nil: of none that is known
@@ -175,14 +156,12 @@ type left struct {
 	under    bool // its attempt is under way
 }
 
-func (d *Dispatcher) removeKeys(r *removal) error {
-	if len(r.keys) == 0 {
-		return nil
-	}
+// remove takes deliveries away; no mark is under way.
+func (d *Dispatcher) remove(keys [][]byte) error {
 	b := d.store.NewBatch()
 	defer b.Close()
 	var all []left
-	for _, key := range r.keys {
+	for _, key := range keys {
 		there, err := d.has(key)
 		if err != nil {
 			return err
@@ -225,11 +204,9 @@ func (d *Dispatcher) removeKeys(r *removal) error {
 func (e *endpoint) withhold(p place) (under bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for i, it := range e.queue {
-		if it.place == p {
-			e.queue = append(e.queue[:i], e.queue[i+1:]...)
-			return false
-		}
+	if i := slices.IndexFunc(e.queue, func(it *item) bool { return it.place == p }); i >= 0 {
+		e.queue = slices.Delete(e.queue, i, i+1)
+		return false
 	}
 	if _, held := e.held[p]; held {
 		return true
@@ -251,8 +228,8 @@ func (d *Dispatcher) forget(m *mark) {
 			delete(d.dropped, name)
 		}
 	}
-	for _, f := range d.forgetting {
-		m.forgotten = m.forgotten || m.endpoint.Tenant.Number != operator.Tenant && f.fits(m.item.delivery.Created, m.item.delivery.Document)
+	if f := d.forgetting; f != nil && m.endpoint.Tenant.Number != operator.Tenant && f.fits(m.item.delivery.Created, m.item.delivery.Document) {
+		m.forgotten = true
 	}
 	if m.forgotten {
 		m.again, m.dead = 0, nil
@@ -278,12 +255,10 @@ func (r *retention) forget(ctx context.Context, tenant uint32, of map[event.ID]b
 	if err := iter.Error(); err != nil {
 		return nil, err
 	}
-	for rest := gone; len(rest) > 0; {
-		n := min(len(rest), removedAtOnce)
-		if err := r.remove(rest[:n]); err != nil {
+	for some := range slices.Chunk(gone, removedAtOnce) {
+		if err := r.remove(some); err != nil {
 			return nil, err
 		}
-		rest = rest[n:]
 	}
 	return gone, nil
 }

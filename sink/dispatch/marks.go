@@ -21,8 +21,8 @@ type mark struct {
 
 	forgotten bool // it leaves nothing behind: its person was forgotten
 
-	order   *order   // in place of all that: what an operator wants of the endpoint
-	removal *removal // likewise: what is to be forgotten
+	order  *order  // in place of all that: what an operator wants of the endpoint
+	errand *errand // likewise: of no endpoint
 }
 
 // attempt sends one delivery and hands on what came of it.
@@ -65,11 +65,11 @@ func (d *Dispatcher) mark() {
 				d.write(batch)
 				return
 			}
-			if m.removal != nil {
+			if m.errand != nil {
 				d.write(batch)
 				clear(batch)
 				batch = batch[:0]
-				d.removeNow(m.removal)
+				m.errand.done <- m.errand.do()
 				continue
 			}
 			if len(batch) == 0 {
