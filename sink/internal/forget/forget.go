@@ -111,7 +111,8 @@ func (f *Forgetter) Forget(_ context.Context, r Request) (*Answer, error) {
 	}
 	f.turn.Lock()
 	defer f.turn.Unlock()
-	w := &work{Options: f.o, at: f.at, ctx: f.context, request: &r, person: p, until: f.o.Now().UTC().Truncate(time.Microsecond), keys: map[store.UniqueKey]bool{}, ids: map[event.ID]bool{}, prospects: map[string]bool{}}
+	w := &work{Options: f.o, at: f.at, ctx: f.context, request: &r, person: p, until: f.o.Now().UTC().Truncate(time.Microsecond), keys: map[store.UniqueKey]bool{}, ids: map[event.ID]bool{}, prospects: map[string]bool{},
+		touched: map[store.Space][][]byte{}}
 	answer, err := w.do()
 	if f.context.Err() != nil && err != nil || errors.Is(err, dispatch.ErrEnded) {
 		return nil, ErrCut
@@ -142,11 +143,11 @@ type work struct {
 	journals  []found
 
 	removed Removed
-	touched [4][][]byte // keys that are gone, of each of scrubbed
+	touched map[store.Space][][]byte // keys that are gone, or stand for something else now
 }
 
 // scrubbed are the spaces of the store that are rewritten without the person.
-var scrubbed = [4]store.Space{store.Uniques, store.Attempts, store.Dues, store.Deads}
+var scrubbed = [...]store.Space{store.Uniques, store.Attempts, store.Dues, store.Deads, store.Kept, store.Indexes}
 
 func (w *work) do() (answer *Answer, err error) {
 	hands := w.Ingester.Forgetter()
@@ -156,7 +157,7 @@ func (w *work) do() (answer *Answer, err error) {
 	if err := w.point("forget.begun"); err != nil {
 		return nil, err
 	}
-	forgetting, err := w.Dispatcher.Forget(w.ctx, w.due)
+	forgetting, err := w.Dispatcher.Forget(w.ctx, w.goes)
 	if err != nil {
 		return nil, err
 	}
@@ -211,13 +212,8 @@ func (w *work) is(document []byte, visit func(*event.Event)) bool {
 
 func nothing(*event.Event) {}
 
-// due says whether a delivery is to go. Any number of goroutines ask.
-func (w *work) due(created uint64, document []byte) bool {
-	return created <= uint64(w.until.UnixMicro()) && w.is(document, nothing)
-}
-
-// kept says whether a kept event is to go.
-func (w *work) kept(at uint64, document []byte) bool {
+// goes says whether a kept event of that time, or a delivery that became due first then, is to go. Any number of goroutines ask.
+func (w *work) goes(at uint64, document []byte) bool {
 	return at <= uint64(w.until.UnixMicro()) && w.is(document, nothing)
 }
 
@@ -235,7 +231,7 @@ func (w *work) note(e *event.Event) {
 // remove finds what is there and takes it away.
 func (w *work) remove(hands ingest.Forgetter, forgetting *dispatch.Forgetting) (err error) {
 	err = w.Uniques.Each(w.ctx, w.person.Tenant, func(at uint64, document []byte) {
-		if w.kept(at, document) {
+		if w.goes(at, document) {
 			w.is(document, w.note)
 		}
 	})
@@ -255,64 +251,48 @@ func (w *work) remove(hands ingest.Forgetter, forgetting *dispatch.Forgetting) (
 		keys = append(keys, key)
 		w.latest = max(w.latest, key.Day())
 	}
-	if w.touched[0], w.buried, err = hands.Bury(keys); err != nil {
+	if w.touched[store.Uniques], w.buried, err = hands.Bury(keys); err != nil {
 		return err
 	}
-	w.removed.UniqueKeys = len(w.touched[0])
+	w.removed.UniqueKeys = len(w.touched[store.Uniques])
 	if err := w.point("forget.buried"); err != nil {
 		return err
 	}
-	if w.touched[1], err = forgetting.Attempts(w.ctx, w.person.Tenant, w.ids); err != nil {
+	if w.touched[store.Attempts], err = forgetting.Attempts(w.ctx, w.person.Tenant, w.ids); err != nil {
 		return err
 	}
-	w.removed.Attempts = len(w.touched[1])
-	if w.touched[2], err = forgetting.Deliveries(w.ctx); err != nil {
+	w.removed.Attempts = len(w.touched[store.Attempts])
+	if w.touched[store.Dues], err = forgetting.Deliveries(w.ctx); err != nil {
 		return err
 	}
-	w.removed.Deliveries = len(w.touched[2])
+	w.removed.Deliveries = len(w.touched[store.Dues])
 	if err := w.point("forget.deliveries"); err != nil {
 		return err
 	}
-	if w.touched[3], err = forgetting.Letters(w.ctx); err != nil {
+	if w.touched[store.Deads], err = forgetting.Letters(w.ctx); err != nil {
 		return err
 	}
-	w.removed.DeadLetters = len(w.touched[3])
-	var blocks [][]byte
-	if w.removed.Kept, blocks, err = w.Uniques.Forget(w.ctx, w.person.Tenant, hands.Between, w.kept); err != nil {
+	w.removed.DeadLetters = len(w.touched[store.Deads])
+	n, blocks, err := w.Uniques.Forget(w.ctx, w.person.Tenant, hands.Between, w.goes)
+	if err != nil {
 		return err
 	}
-	if err := w.point("forget.removed"); err != nil {
-		return err
+	w.removed.Kept = n
+	for i := range blocks {
+		w.touched[store.Kept], w.touched[store.Indexes] = append(w.touched[store.Kept], blocks[i].Key()), append(w.touched[store.Indexes], blocks[i].IndexKey())
 	}
-	return w.scrubKept(blocks)
-}
-
-// scrubKept rewrites the blocks of kept events: they stand under two kinds of keys.
-func (w *work) scrubKept(blocks [][]byte) error {
-	if w.again {
-		return errors.Join(w.Store.ScrubSpace(w.ctx, store.Kept), w.Store.ScrubSpace(w.ctx, store.Indexes))
-	}
-	var kinds [2][][]byte
-	for i, key := range blocks {
-		kinds[i%2] = append(kinds[i%2], key)
-	}
-	for _, keys := range kinds {
-		if err := w.Store.Scrub(w.ctx, keys); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.point("forget.removed")
 }
 
 // scrub rewrites the store's files without what is gone. Where a command was cut off nobody knows any more what that was.
 func (w *work) scrub() error {
-	for i, space := range scrubbed {
+	for _, space := range scrubbed {
 		var err error
 		if w.again {
 			err = w.Store.ScrubSpace(w.ctx, space)
 		} else {
-			slices.SortFunc(w.touched[i], bytes.Compare)
-			err = w.Store.Scrub(w.ctx, w.touched[i])
+			slices.SortFunc(w.touched[space], bytes.Compare)
+			err = w.Store.Scrub(w.ctx, w.touched[space])
 		}
 		if err != nil {
 			return err

@@ -100,8 +100,8 @@ func (k *Keeper) value(key []byte) ([]byte, error) {
 }
 
 // Forget takes the events of a tenant that fit away, durably: the blocks that have them are written anew without them. between runs a function while ingest's Keep and Write are not under way. It gives how many events
-// went, and the keys of what was written anew or went whole.
-func (k *Keeper) Forget(ctx context.Context, tenant uint32, between func(func() error) error, fits func(at uint64, document []byte) bool) (n int, touched [][]byte, err error) {
+// went, and the blocks that were written anew or went whole.
+func (k *Keeper) Forget(ctx context.Context, tenant uint32, between func(func() error) error, fits func(at uint64, document []byte) bool) (n int, touched []store.Block, err error) {
 	blocks, err := k.fitting(ctx, tenant, fits)
 	if err != nil {
 		return 0, nil, err
@@ -112,7 +112,7 @@ func (k *Keeper) Forget(ctx context.Context, tenant uint32, between func(func() 
 			err = between(func() error {
 				gone, err := k.rewrite(&blocks[i], fits)
 				if n += gone; gone > 0 {
-					touched = append(touched, blocks[i].Key(), blocks[i].IndexKey())
+					touched = append(touched, blocks[i])
 				}
 				return err
 			})
