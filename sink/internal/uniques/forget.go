@@ -38,7 +38,7 @@ func (k *Keeper) fitting(ctx context.Context, tenant uint32, fits func(at uint64
 			var entries []entry
 			var documents [][]byte
 			if err == nil {
-				entries, documents, err = k.read(&b)
+				entries, documents, _, err = k.read(&b)
 			}
 			if err != nil {
 				return nil, errors.Join(err, iter.Close())
@@ -64,16 +64,17 @@ func (k *Keeper) snapshot() []store.Segment {
 	return slices.Clone(k.segments)
 }
 
-// read gives a block as it is now; nothing where it has left.
-func (k *Keeper) read(b *store.Block) (entries []entry, documents [][]byte, err error) {
+// read gives a block as it is now, and what it counts for in its segment; nothing where it has left.
+func (k *Keeper) read(b *store.Block) (entries []entry, documents [][]byte, size uint64, err error) {
 	index, err := k.value(b.IndexKey())
 	if err != nil || index == nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	lines, err := k.value(b.Key())
 	if err != nil || lines == nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
+	size = uint64(len(b.Key()) + len(lines) + len(b.IndexKey()) + len(index))
 	if err = eachEntry(index, func(e *entry) { entries = append(entries, *e) }); err == nil {
 		documents, err = Documents(lines)
 	}
@@ -81,9 +82,9 @@ func (k *Keeper) read(b *store.Block) (entries []entry, documents [][]byte, err 
 		err = store.ErrKey
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("uniques: block %x: %w", b.IndexKey(), err)
+		return nil, nil, 0, fmt.Errorf("uniques: block %x: %w", b.IndexKey(), err)
 	}
-	return entries, documents, nil
+	return entries, documents, size, nil
 }
 
 // value gives a copy of what stands under a key; nil: nothing does.
@@ -135,7 +136,7 @@ func (k *Keeper) rewrite(b *store.Block, fits func(at uint64, document []byte) b
 	if at < 0 {
 		return 0, nil
 	}
-	entries, documents, err := k.read(b)
+	entries, documents, before, err := k.read(b)
 	if err != nil {
 		return 0, err
 	}
@@ -150,10 +151,6 @@ func (k *Keeper) rewrite(b *store.Block, fits func(at uint64, document []byte) b
 	}
 	if gone == 0 {
 		return 0, nil
-	}
-	before, err := k.sizeOf(b)
-	if err != nil {
-		return 0, err
 	}
 	batch := k.o.Store.NewBatch()
 	defer batch.Close()
@@ -178,18 +175,6 @@ func (k *Keeper) rewrite(b *store.Block, fits func(at uint64, document []byte) b
 	}
 	k.segments[at] = segment
 	return gone, nil
-}
-
-// sizeOf is what a block counts for in its segment.
-func (k *Keeper) sizeOf(b *store.Block) (n uint64, err error) {
-	for _, key := range [...][]byte{b.Key(), b.IndexKey()} {
-		value, err := k.value(key)
-		if err != nil {
-			return 0, err
-		}
-		n += uint64(len(key) + len(value))
-	}
-	return n, nil
 }
 
 // searched waits for the searches that may read what was there before.
