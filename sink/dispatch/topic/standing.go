@@ -26,13 +26,13 @@ type stretch struct{ begin, end int64 }
 // behind upto, and is sent again after a crash.
 const mostMetadata = 2400
 
-// add makes an offset open; offsets come rising.
-func (s *standing) add(offset int64) {
-	if last := len(s.open) - 1; last >= 0 && s.open[last].end == offset {
-		s.open[last].end++
+// add makes the offsets from begin to the one before end open; they come rising.
+func (s *standing) add(begin, end int64) {
+	if last := len(s.open) - 1; last >= 0 && s.open[last].end == begin {
+		s.open[last].end = end
 		return
 	}
-	s.open = append(s.open, stretch{offset, offset + 1})
+	s.open = append(s.open, stretch{begin, end})
 }
 
 // finished says that a record was finished when the standing was taken.

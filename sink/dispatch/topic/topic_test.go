@@ -93,7 +93,7 @@ func from(t *rapid.T, s standing) *tracker {
 func TestStandingIsBounded(t *testing.T) {
 	s := standing{position: 0, source: 1 << 60, upto: 1 << 20}
 	for offset := int64(0); offset < s.upto; offset += 2 {
-		s.add(offset)
+		s.add(offset, offset+1)
 	}
 	text := s.metadata()
 	read, err := parseStanding(0, text)

@@ -97,12 +97,12 @@ func (t *tracker) place() standing {
 	s.upto = max(t.read, t.before.upto)
 	for _, e := range t.entries {
 		if e.open > 0 {
-			s.add(e.offset)
+			s.add(e.offset, e.offset+1)
 		}
 	}
 	for _, o := range t.before.open { // what is not read again yet
-		for at := max(o.begin, t.read); at < o.end; at++ {
-			s.add(at)
+		if begin := max(o.begin, t.read); begin < o.end {
+			s.add(begin, o.end)
 		}
 	}
 	return s
