@@ -54,18 +54,11 @@ func (p *program) forgetHere(request hooks.ForgetRequest) (*forget.Answer, error
 	if p.cfg.Kafka.On() {
 		return nil, fmt.Errorf("forget: with Kafka a running sink must be asked, and none answers at %s (admin of the settings, or --admin)", p.cfg.Admin)
 	}
-	seen, err := store.Open(p.cfg.Store, store.Options{ReadOnly: true}) // only to see that it is there: Open makes one otherwise
-	if err == nil {
-		err = seen.Close()
-	}
+	log := p.cfg.Log.Logger(p.stderr)
+	s, err := store.Open(p.cfg.Store, store.Options{Existing: true, Logger: log})
 	if errors.Is(err, store.ErrLocked) {
 		err = fmt.Errorf("%w: give its admin address with --admin", err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("forget: %w", err)
-	}
-	log := p.cfg.Log.Logger(p.stderr)
-	s, err := store.Open(p.cfg.Store, store.Options{Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("forget: %w", err)
 	}
@@ -93,12 +86,10 @@ func (p *program) forgetHere(request hooks.ForgetRequest) (*forget.Answer, error
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	api := hooks.API{Tenants: p.tenants, Forgetter: forget.New(forget.Options{
 		Store: s, Ingester: ingest.New(ingest.Options{Store: s, Metrics: set, Logger: log}), Dispatcher: dispatcher, Uniques: kept, Journals: journals, Logger: log,
 	})}
-	answer, err := api.Forget(ctx, request)
+	answer, err := api.Forget(context.Background(), request)
 	mu.Lock()
 	defer mu.Unlock()
 	if err == nil {

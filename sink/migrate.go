@@ -44,17 +44,11 @@ func (c migrateCommand) Run(p *program) error {
 	if !p.cfg.Kafka.On() {
 		return errors.New("migrate: the settings are those of one machine: it wants those with kafka.brokers, to which the sink moves")
 	}
-	from, err := store.Open(c.From, store.Options{ReadOnly: true}) // first only to see that it is there: Open makes one otherwise
+	from, err := store.Open(c.From, store.Options{Existing: true})
 	if err != nil {
 		return err
 	}
-	if err := from.Close(); err != nil {
-		return err
-	}
-	m := &migration{kafka: p.cfg.Kafka, tenants: p.tenants, producers: map[string]*ship.Producer{}, floors: map[uint32]uint16{}}
-	if m.from, err = store.Open(c.From, store.Options{}); err != nil {
-		return err
-	}
+	m := &migration{kafka: p.cfg.Kafka, tenants: p.tenants, from: from, producers: map[string]*ship.Producer{}, floors: map[uint32]uint16{}}
 	defer m.from.Close()
 	if m.cluster, err = broker.New(p.cfg.Kafka); err != nil {
 		return err

@@ -51,7 +51,9 @@ type Options struct {
 	Cache *pebble.Cache
 	// FS is for tests; the operating system's.
 	FS vfs.FS
-	// ReadOnly opens a store that exists, for tools; the sink must not be running.
+	// Existing opens a store that exists, and makes none.
+	Existing bool
+	// ReadOnly is Existing, for tools; the sink must not be running.
 	ReadOnly bool
 }
 
@@ -70,7 +72,7 @@ func Open(dir string, o Options) (*Store, error) {
 	var err error
 	if files == nil {
 		files = vfs.Default
-		err = prepareDir(dir, o.ReadOnly)
+		err = prepareDir(dir, o.ReadOnly || o.Existing)
 	} else {
 		err = files.MkdirAll(dir, 0o700)
 	}
@@ -149,7 +151,7 @@ func (s *Store) Position(dir string, run uint64) (uint64, error) {
 
 // prepareDir makes the store's own directory only: a whole missing path is a typing mistake or an unmounted disk, and a store begun there
 // would take every click for a first one.
-func prepareDir(dir string, readOnly bool) error {
+func prepareDir(dir string, existing bool) error {
 	info, err := os.Stat(dir)
 	switch {
 	case err == nil && !info.IsDir():
@@ -158,7 +160,7 @@ func prepareDir(dir string, readOnly bool) error {
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("store: %w", err)
-	case readOnly:
+	case existing:
 		return fmt.Errorf("%w: %s", ErrMissing, dir)
 	}
 	if parent := filepath.Dir(filepath.Clean(dir)); !isDir(parent) {
@@ -179,7 +181,7 @@ func pebbleOptions(files vfs.FS, o Options) *pebble.Options {
 	options := &pebble.Options{
 		FS:                          files,
 		ReadOnly:                    o.ReadOnly,
-		ErrorIfNotExists:            o.ReadOnly,
+		ErrorIfNotExists:            o.ReadOnly || o.Existing,
 		Logger:                      pebbleLogger{log: o.Logger, fatal: o.Fatal},
 		FormatMajorVersion:          pebble.FormatTableFormatV6, // named, so that a newer module does not upgrade stores by itself
 		CacheSize:                   cacheBytes,

@@ -235,9 +235,10 @@ func TestOpenRefuses(t *testing.T) {
 		"empty, to be read": {base, true, ErrMissing.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Open(test.dir, Options{ReadOnly: test.readOnly})
-			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%v, want %q", err, test.want)
+			for _, o := range []Options{{ReadOnly: test.readOnly}, {Existing: test.readOnly}} {
+				if _, err := Open(test.dir, o); err == nil || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("%+v: %v, want %q", o, err, test.want)
+				}
 			}
 		})
 	}
