@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"waypost/configs"
 	"waypost/configs/broker"
 	"waypost/edge/event"
@@ -106,7 +104,7 @@ func (m *migration) refuseDecided(ctx context.Context) error {
 }
 
 func (m *migration) readFloors(context.Context) error {
-	return m.each(store.Floors, func(key, value []byte) error {
+	return m.from.Each(store.Floors, func(key, value []byte) error {
 		tenant, day, err := store.ParseFloor(key, value)
 		m.floors[tenant] = day
 		return err
@@ -122,7 +120,7 @@ func (m *migration) sow(ctx context.Context) error {
 		entries[n], counts[n] = nil, 0
 		return err
 	}
-	err := m.each(store.Uniques, func(key, value []byte) error {
+	err := m.from.Each(store.Uniques, func(key, value []byte) error {
 		k, err := store.ParseUniqueKey(key)
 		if err != nil {
 			return err
@@ -158,7 +156,7 @@ func (m *migration) carryForgotten(ctx context.Context) error {
 	}
 	var entries, people []ship.Record
 	var some []byte
-	err = m.each(store.Tombstones, func(key, value []byte) error {
+	err = m.from.Each(store.Tombstones, func(key, value []byte) error {
 		t, err := store.ParseTombstone(key)
 		if err != nil {
 			return err
@@ -273,7 +271,7 @@ func (m *migration) move(ctx context.Context, space store.Space, count *int, rec
 	}
 	for {
 		records, keys := map[place][]ship.Record{}, [][]byte(nil)
-		err := m.each(space, func(key, value []byte) error {
+		err := m.from.Each(space, func(key, value []byte) error {
 			topic, r, err := record(key, value)
 			if err != nil {
 				return fmt.Errorf("key %x: %w", key, err)
@@ -293,13 +291,7 @@ func (m *migration) move(ctx context.Context, space store.Space, count *int, rec
 				return err
 			}
 		}
-		b := m.from.NewBatch()
-		for _, key := range keys {
-			if err := b.Delete(key, nil); err != nil {
-				return err
-			}
-		}
-		if err := b.Commit(pebble.Sync); err != nil {
+		if err := m.from.DeleteAll(keys); err != nil {
 			return err
 		}
 		*count += len(keys)
@@ -312,7 +304,7 @@ var errEnough = errors.New("enough")
 // beginShipping tells each journal's shipper where this sink was. What an earlier migration told stands.
 func (m *migration) beginShipping(context.Context) error {
 	places := map[string]map[journal.Run]uint64{}
-	err := m.each(store.Positions, func(key, value []byte) error {
+	err := m.from.Each(store.Positions, func(key, value []byte) error {
 		dir, run, sequence, err := store.ParsePosition(key, value)
 		if err != nil {
 			return err
@@ -346,25 +338,6 @@ func (m *migration) beginShipping(context.Context) error {
 		m.journals++
 	}
 	return nil
-}
-
-func (m *migration) each(space store.Space, visit func(key, value []byte) error) error {
-	start, end := space.Range()
-	iter, err := m.from.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
-	if err != nil {
-		return err
-	}
-	defer iter.Close()
-	for ok := iter.First(); ok; ok = iter.Next() {
-		value, err := iter.ValueAndErr()
-		if err != nil {
-			return err
-		}
-		if err := visit(iter.Key(), value); err != nil {
-			return err
-		}
-	}
-	return iter.Error()
 }
 
 func (m *migration) produce(ctx context.Context, topic string, partition int, records ...ship.Record) error {

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"waypost/edge/event"
 	"waypost/edge/journal"
 	"waypost/sink/dispatch"
@@ -254,23 +252,13 @@ func (p *program) listStore(dir string, space store.Space, line func(key, value 
 		return err
 	}
 	defer s.Close()
-	start, end := space.Range()
-	iter, err := s.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
-	if err != nil {
-		return err
-	}
-	defer iter.Close()
 	out := bufio.NewWriter(p.stdout)
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
-	for ok := iter.First(); ok; ok = iter.Next() {
-		value, err := iter.ValueAndErr()
+	err = s.Each(space, func(key, value []byte) error {
+		l, err := line(key, value)
 		if err != nil {
-			return err
-		}
-		l, err := line(iter.Key(), value)
-		if err != nil {
-			return fmt.Errorf("key %x: %w", iter.Key(), err)
+			return fmt.Errorf("key %x: %w", key, err)
 		}
 		all, ok := l.(several)
 		if !ok {
@@ -281,8 +269,9 @@ func (p *program) listStore(dir string, space store.Space, line func(key, value 
 				return err
 			}
 		}
-	}
-	if err := iter.Error(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	return out.Flush()

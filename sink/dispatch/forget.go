@@ -80,35 +80,19 @@ func (f *Forgetting) Each(ctx context.Context, visit func(document []byte)) erro
 }
 
 func (f *Forgetting) each(ctx context.Context, space store.Space, visit func(key, document []byte)) error {
-	start, end := space.Range()
-	iter, err := f.d.store.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
-	if err != nil {
-		return err
-	}
-	defer iter.Close()
-	for ok := iter.First(); ok; ok = iter.Next() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		value, err := iter.ValueAndErr()
-		if err != nil {
-			return err
-		}
-		var delivery Delivery
+	return f.d.store.Each(space, func(key, value []byte) error {
+		var letter DeadLetter
+		var err error
 		if space == store.Deads {
-			letter, err := ParseDeadLetter(value)
-			if err != nil {
-				continue // it names nobody that could be read
-			}
-			delivery = letter.Delivery
-		} else if delivery, err = ParseDelivery(value); err != nil {
-			continue
+			letter, err = ParseDeadLetter(value)
+		} else {
+			letter.Delivery, err = ParseDelivery(value)
 		}
-		if f.fits(delivery.Created, delivery.Document) {
-			visit(iter.Key(), delivery.Document)
+		if d := &letter.Delivery; err == nil && f.fits(d.Created, d.Document) { // else it names nobody that could be read
+			visit(key, d.Document)
 		}
-	}
-	return iter.Error()
+		return ctx.Err()
+	})
 }
 
 // removedAtOnce is how many deliveries, letters or entries of the log go in one step.

@@ -43,28 +43,22 @@ func (f *forgotten) load(s *store.Store) error {
 		return nil // tombstones whose secret is lost match nothing
 	}
 	f.hasher = person.NewHasher(secret)
-	start, end := store.Tombstones.Range()
-	iter, err := s.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
-	if err != nil {
-		return err
-	}
-	defer iter.Close()
-	for ok := iter.First(); ok; ok = iter.Next() {
-		t, err := store.ParseTombstone(iter.Key())
-		if err != nil {
-			return fmt.Errorf("tombstone %x: %w", iter.Key(), err)
-		}
-		if !t.Person {
+	return s.Each(store.Tombstones, func(key, value []byte) error {
+		t, err := store.ParseTombstone(key)
+		if err == nil && !t.Person {
 			f.days[tenantDay{t.Tenant, t.Day}] = true
-			continue
+			return nil
 		}
-		value, err := store.ParseForgotten(iter.Value())
+		var of store.Forgotten
+		if err == nil {
+			of, err = store.ParseForgotten(value)
+		}
 		if err != nil {
-			return fmt.Errorf("tombstone %x: %w", iter.Key(), err)
+			return fmt.Errorf("tombstone %x: %w", key, err)
 		}
-		f.add(t.Tenant, t.Hash, value.Until)
-	}
-	return iter.Error()
+		f.add(t.Tenant, t.Hash, of.Until)
+		return nil
+	})
 }
 
 func (f *forgotten) add(tenant uint32, hash person.Hash, until uint64) {

@@ -136,21 +136,16 @@ func (d *Decider) recall(t *Told) (bool, error) {
 
 // Floors gives all floors of the store.
 func (d *Decider) Floors() ([]Floor, error) {
-	start, end := store.Floors.Range()
-	iter, err := d.store.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
-	if err != nil {
-		return nil, fmt.Errorf("ingest: %w", err)
-	}
-	defer iter.Close()
 	var all []Floor
-	for ok := iter.First(); ok; ok = iter.Next() {
-		tenant, day, err := store.ParseFloor(iter.Key(), iter.Value())
+	err := d.store.Each(store.Floors, func(key, value []byte) error {
+		tenant, day, err := store.ParseFloor(key, value)
 		if err != nil {
-			return nil, fmt.Errorf("ingest: floor %x: %w", iter.Key(), err)
+			return fmt.Errorf("floor %x: %w", key, err)
 		}
 		all = append(all, Floor{tenant, day})
-	}
-	if err := iter.Error(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
 	return all, nil

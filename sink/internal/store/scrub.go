@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -138,16 +137,4 @@ func (s *Store) logs() (oldest, newest uint64, err error) {
 		}
 	}
 	return oldest, newest, nil
-}
-
-// DeleteAll deletes keys, durably.
-func (s *Store) DeleteAll(keys [][]byte) error {
-	b := s.NewBatch()
-	defer b.Close()
-	for _, key := range keys {
-		if err := b.Delete(key, nil); err != nil {
-			return err
-		}
-	}
-	return b.Commit(pebble.Sync)
 }

@@ -149,6 +149,38 @@ func (s *Store) Position(dir string, run uint64) (uint64, error) {
 	return sequence, err
 }
 
+// Each visits the keys of a space in their order, with their values; both are valid until visit returns. An error of visit ends it, and is Each's.
+func (s *Store) Each(space Space, visit func(key, value []byte) error) error {
+	start, end := space.Range()
+	iter, err := s.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
+	if err != nil {
+		return err
+	}
+	defer iter.Close()
+	for ok := iter.First(); ok; ok = iter.Next() {
+		value, err := iter.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		if err := visit(iter.Key(), value); err != nil {
+			return err
+		}
+	}
+	return iter.Error()
+}
+
+// DeleteAll deletes keys, durably.
+func (s *Store) DeleteAll(keys [][]byte) error {
+	b := s.NewBatch()
+	defer b.Close()
+	for _, key := range keys {
+		if err := b.Delete(key, nil); err != nil {
+			return err
+		}
+	}
+	return b.Commit(pebble.Sync)
+}
+
 // prepareDir makes the store's own directory only: a whole missing path is a typing mistake or an unmounted disk, and a store begun there
 // would take every click for a first one.
 func prepareDir(dir string, existing bool) error {

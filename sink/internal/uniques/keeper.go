@@ -115,24 +115,15 @@ func (k *Keeper) Close() {
 
 // load reads the segments, and counts the last one, which says nothing of itself yet.
 func (k *Keeper) load() error {
-	start, end := store.Segments.Range()
-	iter, err := k.o.Store.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
-	if err != nil {
-		return err
-	}
-	defer iter.Close()
-	for ok := iter.First(); ok; ok = iter.Next() {
-		value, err := iter.ValueAndErr()
+	err := k.o.Store.Each(store.Segments, func(key, value []byte) error {
+		s, err := store.ParseSegment(key, value)
 		if err != nil {
-			return err
-		}
-		s, err := store.ParseSegment(iter.Key(), value)
-		if err != nil {
-			return fmt.Errorf("segment %x: %w", iter.Key(), err)
+			return fmt.Errorf("segment %x: %w", key, err)
 		}
 		k.segments = append(k.segments, s)
-	}
-	if err := iter.Error(); err != nil || len(k.segments) == 0 {
+		return nil
+	})
+	if err != nil || len(k.segments) == 0 {
 		return err
 	}
 	last := &k.segments[len(k.segments)-1]
