@@ -26,6 +26,9 @@ func (t *tenantsFile) group() group {
 	}
 }
 
+// MostRetentionDays is the longest retention that a tenant can have.
+const MostRetentionDays = 365
+
 // inherited are the settings of a tenant that the defaults may set for all. What tells tenants apart is not among them.
 func (t *Tenant) inherited(withOrgs bool) []setting {
 	return []setting{
@@ -33,7 +36,7 @@ func (t *Tenant) inherited(withOrgs bool) []setting {
 		{"outreach", t.Outreach.group(withOrgs)},
 		{"nexomailer", t.NexoMailer.group()},
 		{"filter", filter(&t.Filter)},
-		{"retention_days", numberIn(&t.RetentionDays, 7, 365)},
+		{"retention_days", numberIn(&t.RetentionDays, 7, MostRetentionDays)},
 		{"link_budget", numberIn(&t.LinkBudget, 100, 8000)},
 		{"recipient_in_link", boolean(&t.RecipientInLink)},
 		{"unique", oneOf(&t.Unique, "person", "any")},

@@ -17,6 +17,9 @@ const floorSlack = 7
 // (see Decider): without that day, the click of a mail at the floor would be a first again.
 const keptBelowFloor = 1
 
+// DaysPastRetention is for how many days keys outlive their tenant's retention.
+const DaysPastRetention = floorSlack + keptBelowFloor
+
 // floors are the tenants' lowest days. Written by the deciding goroutine only.
 type floors struct {
 	store *store.Store

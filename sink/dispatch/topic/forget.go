@@ -11,6 +11,7 @@ import (
 
 	"waypost/configs"
 	"waypost/configs/broker"
+	"waypost/sink/ingest"
 	"waypost/sink/internal/forget"
 	"waypost/sink/internal/person"
 )
@@ -133,7 +134,7 @@ func (c *Courier) stays(topics []keeping, until, leaves time.Time) (all []forget
 		mark.Until = fmt.Sprintf("%s, and until the topic is compacted", leaves.Format(time.RFC3339))
 	}
 	return append(all, mark,
-		forget.Stay{Where: "stores of the sinks", What: "hashes of message, recipient and link, as in " + c.o.Kafka.Topics.Unique + ", without the address", Until: "the tenant's retention and 8 days are over"},
+		forget.Stay{Where: "stores of the sinks", What: "hashes of message, recipient and link, as in " + c.o.Kafka.Topics.Unique + ", without the address", Until: fmt.Sprintf("the tenant's retention and %d days are over", ingest.DaysPastRetention)},
 		forget.Stay{Where: "journals of the edges", What: "what they have not dropped yet", Until: "the edge drops its segment: within twice journal.keep_age of edge.yaml (14 days as shipped)"},
 		forget.Stay{Where: "receivers of webhooks", What: "what was delivered to them", Until: "they delete it"})
 }

@@ -210,7 +210,7 @@ func TestForget(t *testing.T) {
 	defer func() { m.close() }()
 	m.fill()
 	m.click(gone, "unread")
-	aside := filepath.Join(m.dir, "journal", asideDir)
+	aside := filepath.Join(m.dir, "journal", "aside")
 	if err := errors.Join(os.Mkdir(aside, 0o700), os.WriteFile(filepath.Join(aside, "00000001.jsonl"), []byte("{}\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"waypost/configs"
 	"waypost/edge/event"
 	"waypost/edge/journal"
+	"waypost/sink/ingest"
 	"waypost/sink/internal/store"
 )
 
@@ -55,13 +57,7 @@ func (w *work) journal(dir string) error {
 	return nil
 }
 
-// asideDir is where an edge keeps such in its journal's directory, unless its settings name another (edge/inbound/aside).
-const asideDir = "aside"
-
 const dayText = "2006-01-02"
-
-// slack is for how many days keys outlive a tenant's retention.
-const slack = 8
 
 // stays says what is not removed.
 func (w *work) stays() (all []Stay) {
@@ -74,24 +70,25 @@ func (w *work) stays() (all []Stay) {
 		}
 	}
 	for _, dir := range w.Journals {
-		if files, _ := filepath.Glob(filepath.Join(dir, asideDir, "*.jsonl")); len(files) > 0 { // the error is of the pattern
+		aside := (&configs.Edge{Journal: configs.Journal{Dir: dir}}).AsideDir()         // unless the edge's settings name another
+		if files, _ := filepath.Glob(filepath.Join(aside, "*.jsonl")); len(files) > 0 { // the error is of the pattern
 			all = append(all, Stay{
-				Where: filepath.Join(dir, asideDir), What: "what providers told that could not be mapped, whoever it is about",
+				Where: aside, What: "what providers told that could not be mapped, whoever it is about",
 				Until: "its mapping is mended and edge in replay makes events of it, or it is deleted by hand while no edge runs",
 			})
 		}
 	}
-	retention := w.request.Tenant.RetentionDays
+	days := w.request.Tenant.RetentionDays + ingest.DaysPastRetention
 	if w.buried > 0 {
 		all = append(all, Stay{
 			Where: "store", What: fmt.Sprintf("tombstones of %s, so that none of it is a first again", count(w.buried, "unique key")),
-			Until: "retention is over: " + store.DayStart(int(w.latest)+retention+slack).Format(dayText),
+			Until: "retention is over: " + store.DayStart(int(w.latest)+days).Format(dayText),
 		})
 	}
-	if since := w.Uniques.Since(); w.until.AddDate(0, 0, -retention-slack).Before(since) {
+	if since := w.Uniques.Since(); w.until.AddDate(0, 0, -days).Before(since) {
 		all = append(all, Stay{
 			Where: "store", What: "hashes of what was told before " + since.Format(dayText) + ", if there is any: those events are kept nowhere, so nobody can see whose they are",
-			Until: "retention is over: " + since.AddDate(0, 0, retention+slack).Format(dayText),
+			Until: "retention is over: " + since.AddDate(0, 0, days).Format(dayText),
 		})
 	}
 	return append(all, Stay{Where: "receivers of webhooks", What: "what was delivered to them", Until: "they delete it"})

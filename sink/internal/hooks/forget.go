@@ -69,12 +69,9 @@ func (a *API) tenantOnce(text string) (*configs.Tenant, error) {
 		return nil, err
 	}
 	tenant := configs.DefaultTenant()
-	tenant.Number, tenant.RetentionDays = uint32(once), mostRetention
+	tenant.Number, tenant.RetentionDays = uint32(once), configs.MostRetentionDays
 	return &tenant, nil
 }
-
-// mostRetention is the longest that a tenant can have, in days.
-const mostRetention = 365
 
 // ForgetCommand is `sink forget`.
 type ForgetCommand struct {
