@@ -27,7 +27,7 @@ func (c *Courier) Forget(ctx context.Context, r forget.Request) (*forget.Answer,
 	}
 	ctx, cancel := context.WithTimeout(ctx, forgetWithin)
 	defer cancel()
-	topics, longest, err := c.kept(ctx)
+	topics, longest, err := kept(ctx, c.cluster, c.o.Kafka, c.o.Tenants)
 	if err == nil {
 		until := time.Now().UTC().Truncate(time.Microsecond)
 		leaves := leavesAt(until, longest)
@@ -56,17 +56,13 @@ type keeping struct {
 	retention  time.Duration // negative: for ever
 }
 
-// kept are the topics that may hold something of a person, and for how long a first, or a delivery, stays in any of them.
-func (c *Courier) kept(ctx context.Context) (all []keeping, longest time.Duration, err error) {
-	return kept(ctx, c.cluster, c.o.Kafka, c.o.Tenants)
-}
-
 // Kept is for how long a topic keeps what webhooks may be made of; negative: one does for ever.
 func Kept(ctx context.Context, cluster *broker.Cluster, k configs.Kafka, tenants *configs.Tenants) (time.Duration, error) {
 	_, longest, err := kept(ctx, cluster, k, tenants)
 	return longest, err
 }
 
+// kept are the topics that may hold something of a person, and for how long a first, or a delivery, stays in any of them. Without a cluster each is as it must be.
 func kept(ctx context.Context, cluster *broker.Cluster, settings configs.Kafka, tenants *configs.Tenants) (all []keeping, longest time.Duration, err error) {
 	k := settings.Topics
 	what := map[string]string{
