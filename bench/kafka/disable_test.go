@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,20 +13,10 @@ import (
 // turn is `sink hooks disable` or enable.
 func (p *sinkProcess) turn(ctx context.Context, word string, tenant int, endpoint string) (changed bool) {
 	p.t.Helper()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.admin+"/hooks/"+word, strings.NewReader(fmt.Sprintf(`{"tenant":"%d","endpoint":%q}`, tenant, endpoint)))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
-	if err != nil {
-		p.t.Fatalf("%v; %s", err, p.log())
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	text := p.post(ctx, "/hooks/"+word, fmt.Sprintf(`{"tenant":"%d","endpoint":%q}`, tenant, endpoint))
 	var answer struct{ Changed bool }
-	if err != nil || response.StatusCode != http.StatusOK || json.Unmarshal(text, &answer) != nil {
-		p.t.Fatalf("%s: %s %v; %s", response.Status, text, err, p.log())
+	if err := json.Unmarshal(text, &answer); err != nil {
+		p.t.Fatalf("%v: %s; %s", err, text, p.log())
 	}
 	return answer.Changed
 }

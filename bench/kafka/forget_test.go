@@ -1,8 +1,6 @@
 package kafka
 
 import (
-	"context"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,26 +10,6 @@ import (
 
 	"waypost/edge/event"
 )
-
-// forget has a sink forget prospect 456 of tenant 1, and gives its answer.
-func (p *sinkProcess) forget(ctx context.Context) string {
-	p.t.Helper()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.admin+"/forget", strings.NewReader(`{"tenant":"1","prospect":"456"}`))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
-	if err != nil {
-		p.t.Fatalf("%v; %s", err, p.log())
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		p.t.Fatalf("%s: %s %v; %s", response.Status, text, err, p.log())
-	}
-	return string(text)
-}
 
 // tenantOf is the tenant of one of the events that click made.
 func tenantOf(id string) int {
@@ -66,7 +44,7 @@ func TestForgottenOnKafka(t *testing.T) {
 		return there && held > 0
 	})
 	gone := slices.DeleteFunc(s.persons(), func(id string) bool { return tenantOf(id) != 1 })
-	answer := first.forget(ctx)
+	answer := string(first.post(ctx, "/forget", `{"tenant":"1","prospect":"456"}`))
 	if !strings.Contains(answer, `"where":"waypost.unique"`) || strings.Contains(answer, `"removed"`) {
 		t.Errorf("answer %s", answer)
 	}

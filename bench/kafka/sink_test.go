@@ -309,6 +309,26 @@ func (p *sinkProcess) get(ctx context.Context, page string) (int, string) {
 	return response.StatusCode, string(text)
 }
 
+// post asks something of the admin listener, in JSON, and gives the answer.
+func (p *sinkProcess) post(ctx context.Context, page, body string) []byte {
+	p.t.Helper()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.admin+page, strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+	if err != nil {
+		p.t.Fatalf("%v; %s", err, p.log())
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		p.t.Fatalf("%s: %s %v; %s", response.Status, text, err, p.log())
+	}
+	return text
+}
+
 // metric sums a metric over its labels.
 func (p *sinkProcess) metric(ctx context.Context, name string) (sum float64, there bool) {
 	_, text := p.get(ctx, "/metrics")
