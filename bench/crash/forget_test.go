@@ -37,10 +37,16 @@ const forgetWithin = 2 * time.Minute
 func newForgetting(t *testing.T) *forgetting {
 	t.Helper()
 	f := &forgetting{t: t}
+	dir := t.TempDir()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(logs(dir))
+		}
+	})
 	receiver := httptest.NewServer(f)
 	t.Cleanup(receiver.Close)
 	var err error
-	f.Stack, err = stack.New(stack.Config{Dir: t.TempDir(), Bin: programs, Sink: stack.Keys{"dispatch": stack.Keys{"retries": []string{"1h", "1h"}, "mark_every": "5ms"}}})
+	f.Stack, err = stack.New(stack.Config{Dir: dir, Bin: programs, Sink: stack.Keys{"dispatch": stack.Keys{"retries": []string{"1h", "1h"}, "mark_every": "5ms"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,11 +107,9 @@ func (f *forgetting) start(env ...string) {
 
 func (f *forgetting) await(what string, done func() bool) {
 	f.t.Helper()
-	for deadline := time.Now().Add(forgetWithin); !done(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			f.t.Fatalf("not within %v: %s\n%s", forgetWithin, what, f.Sinks[0].Log())
-		}
-	}
+	ctx, cancel := context.WithTimeout(f.t.Context(), forgetWithin)
+	defer cancel()
+	waitUntil(ctx, f.t, what, done)
 }
 
 // attempts counts those of the log with an outcome.
