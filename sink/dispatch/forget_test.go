@@ -10,12 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"waypost/configs"
 	"waypost/edge/event"
-	"waypost/sink/ingest"
 	"waypost/sink/internal/metrics"
 	"waypost/sink/internal/store"
 )
@@ -23,22 +21,7 @@ import (
 // addOf is add for one recipient.
 func (h *harness) addOf(recipient string, n int) (ids []string) {
 	h.t.Helper()
-	b := h.store.NewBatch()
-	defer b.Close()
-	for range n {
-		e := click(h.next)
-		e.Prospect = []byte(recipient)
-		h.next++
-		ids = append(ids, e.ID.String())
-		if err := h.Due(b, ingest.First{ID: e.ID, Type: e.Type, Tenant: 1, Document: event.AppendDocument(nil, &e)}); err != nil {
-			h.t.Fatal(err)
-		}
-	}
-	if err := b.Commit(pebble.Sync); err != nil {
-		h.t.Fatal(err)
-	}
-	h.Committed()
-	return ids
+	return h.addEach(n, func(e *event.Event) { e.Prospect = []byte(recipient) })
 }
 
 func of(recipient string) func(uint64, []byte) bool {

@@ -118,10 +118,17 @@ func fresh() *vfs.MemFS { return vfs.NewCrashableMem() }
 // add makes n deliveries due to each endpoint, as ingest would: in one synced batch.
 func (h *harness) add(n int) (ids []string) {
 	h.t.Helper()
+	return h.addEach(n, func(*event.Event) {})
+}
+
+// addEach is add of changed events.
+func (h *harness) addEach(n int, change func(*event.Event)) (ids []string) {
+	h.t.Helper()
 	b := h.store.NewBatch()
 	defer b.Close()
 	for range n {
 		e := click(h.next)
+		change(&e)
 		h.next++
 		ids = append(ids, e.ID.String())
 		if err := h.Due(b, ingest.First{ID: e.ID, Type: e.Type, Tenant: 1, Document: event.AppendDocument(nil, &e)}); err != nil {

@@ -83,13 +83,6 @@ func (w *world) count(space store.Space) (n int) {
 
 func other(e *event.Event) { e.Prospect, e.Recipient = []byte("9"), []byte("other@prospect.com") }
 
-// bounced is what a provider told, under its id of the event.
-func bounced(sequence uint64, id string, change ...func(*event.Event)) event.Event {
-	return click(sequence, append(change, func(e *event.Event) {
-		e.Type, e.Destination, e.Report = event.Bounced, nil, &event.Report{Provider: []byte("postmark"), ProviderEvent: []byte(id)}
-	})...)
-}
-
 func destination(to string) func(*event.Event) {
 	return func(e *event.Event) { e.Destination = []byte(to) }
 }
@@ -111,7 +104,7 @@ func TestForgottenClicksAreRepeats(t *testing.T) {
 		"a machine":              {[]event.Event{click(1, labels(event.Machine))}, []event.Event{click(2, later, labels(event.Machine)), click(3, later), click(4, later)}, 1, "repeat person+ repeat"},
 		"a person, then machine": {[]event.Event{click(1)}, []event.Event{click(2, later, labels(event.Machine))}, 1, "repeat"},
 		"any client's":           {[]event.Event{click(1, anyClient, labels(event.Machine))}, []event.Event{click(2, later, anyClient)}, 1, "person"},
-		"what a provider told":   {[]event.Event{bounced(1, "a")}, []event.Event{bounced(2, "a", later), bounced(3, "b", later)}, 1, "repeat first+"},
+		"what a provider told":   {[]event.Event{told(1, event.Bounced, "a")}, []event.Event{told(2, event.Bounced, "a", later), told(3, event.Bounced, "b", later)}, 1, "repeat first+"},
 		"around midnight": {
 			[]event.Event{click(1, minted(midnight.Add(-time.Minute)), later)}, []event.Event{click(2, minted(midnight), later), click(3, minted(midnight.Add(-time.Minute)), later)}, 1, "repeat repeat",
 		},

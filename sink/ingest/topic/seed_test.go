@@ -7,14 +7,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"waypost/edge/event"
+	"waypost/edge/ship"
 	"waypost/sink/ingest"
 	"waypost/sink/internal/kafkalog"
 	"waypost/sink/internal/person"
 	"waypost/sink/internal/store"
 )
 
-func seedMessage(entries []byte, floors map[uint32]uint16) *kafkalog.Message {
-	r := SeedRecord(entries, floors)
+// message is a record as it is read.
+func message(r ship.Record) *kafkalog.Message {
 	m := &kafkalog.Message{Value: r.Value}
 	for _, h := range r.Headers {
 		m.Headers = append(m.Headers, kafkalog.Header{Key: []byte(h.Key), Value: h.Value})
@@ -25,7 +26,7 @@ func seedMessage(entries []byte, floors map[uint32]uint16) *kafkalog.Message {
 func TestSeed(t *testing.T) {
 	key := store.NewUniqueKey(700, 3, 12345, event.UniqueKey{1, 2, 3})
 	firsts := store.Firsts{Any: event.ID{Run: 7, Sequence: 8}, Person: event.ID{Run: 7, Sequence: 9}}
-	m := seedMessage(AppendSeedEntry(nil, key, firsts), map[uint32]uint16{3: 640})
+	m := message(SeedRecord(AppendSeedEntry(nil, key, firsts), map[uint32]uint16{3: 640}))
 	if !IsSeed(m) {
 		t.Error("not taken for a seed")
 	}
@@ -48,11 +49,7 @@ func TestTombstonesSeed(t *testing.T) {
 	for i := range byte(3) {
 		entries = append(append(entries, store.TombstoneKey(7, 1, [store.HashBytes]byte{i})...), i)
 	}
-	r := TombstonesRecord(secret, entries)
-	m := &kafkalog.Message{Value: r.Value}
-	for _, h := range r.Headers {
-		m.Headers = append(m.Headers, kafkalog.Header{Key: []byte(h.Key), Value: h.Value})
-	}
+	m := message(TombstonesRecord(secret, entries))
 	if _, ok := ReadFirst(m); ok || !IsSeed(m) {
 		t.Error("not taken for a seed, or for a first")
 	}
@@ -87,8 +84,9 @@ func FuzzReadSeed(f *testing.F) {
 	})
 }
 
-// A store that was sown takes a click that the old store knew for a repeat, and another for a first.
-func TestSownStoreKnows(t *testing.T) {
+// sown has a sink decide the clicks of two recipients after a seed, which knows the first one.
+func sown(t *testing.T, seed func(e *event.Event, key []byte, unique event.UniqueKey) ship.Record) {
+	t.Helper()
 	k := newMemory()
 	k.click(1, 1, 0, 0)
 	k.click(2, 2, 0, 0)
@@ -100,40 +98,9 @@ func TestSownStoreKnows(t *testing.T) {
 		t.Fatal(err)
 	}
 	unique, _ := e.Unique()
-	key := store.NewUniqueKey(uint16(store.DayOf(e.Minted)), e.Tenant, event.PartitionHash(known.Key), unique)
-	seed := seedMessage(AppendSeedEntry(nil, key, store.Firsts{Any: event.ID{Run: 1, Sequence: 1}, Person: event.ID{Run: 1, Sequence: 1}}), nil)
-	seed.At = day0.Add(time.Second)
-	k.append("unique", *seed)
-	level(t, k, o)
-	if n := len(k.topics["unique"]); n != 2 {
-		t.Fatalf("%d records in unique, want the seed and one first", n)
-	}
-	first, ok := ReadFirst(&k.topics["unique"][1])
-	if !ok || first.Source != 1 {
-		t.Errorf("%+v, %v: want the event at offset 1", first, ok)
-	}
-}
-
-// A store that was given the tombstones of another takes a forgotten click for a repeat, also when it is made anew.
-func TestSownTombstonesAreKnown(t *testing.T) {
-	k := newMemory()
-	k.click(1, 1, 0, 0)
-	k.click(2, 2, 0, 0)
-	o := testOptions(t, k, t.TempDir())
-	var decoder event.Decoder
-	var e event.Event
-	if err := decoder.Decode(&e, k.topics["events"][0].Value); err != nil {
-		t.Fatal(err)
-	}
-	unique, _ := e.Unique()
-	secret := [store.SecretBytes]byte{1}
-	key := store.TombstoneKey(uint16(store.DayOf(e.Minted)), e.Tenant, person.NewHasher(secret).Unique(unique))
-	r := TombstonesRecord(secret, append(key, store.AppendBuried(nil, store.Firsts{Any: store.Buried, Person: store.Buried})...))
-	seed := kafkalog.Message{Value: r.Value, At: day0.Add(time.Second)}
-	for _, h := range r.Headers {
-		seed.Headers = append(seed.Headers, kafkalog.Header{Key: []byte(h.Key), Value: h.Value})
-	}
-	k.append("unique", seed)
+	m := message(seed(&e, known.Key, unique))
+	m.At = day0.Add(time.Second)
+	k.append("unique", *m)
 	level(t, k, o)
 	if n := len(k.topics["unique"]); n != 2 {
 		t.Fatalf("%d records in unique, want the seed and one first", n)
@@ -141,4 +108,21 @@ func TestSownTombstonesAreKnown(t *testing.T) {
 	if first, ok := ReadFirst(&k.topics["unique"][1]); !ok || first.Source != 1 {
 		t.Errorf("%+v, %v: want the event at offset 1", first, ok)
 	}
+}
+
+// A store that was sown takes a click that the old store knew for a repeat, and another for a first.
+func TestSownStoreKnows(t *testing.T) {
+	sown(t, func(e *event.Event, key []byte, unique event.UniqueKey) ship.Record {
+		under := store.NewUniqueKey(uint16(store.DayOf(e.Minted)), e.Tenant, event.PartitionHash(key), unique)
+		return SeedRecord(AppendSeedEntry(nil, under, store.Firsts{Any: event.ID{Run: 1, Sequence: 1}, Person: event.ID{Run: 1, Sequence: 1}}), nil)
+	})
+}
+
+// A store that was given the tombstones of another takes a forgotten click for a repeat, also when it is made anew.
+func TestSownTombstonesAreKnown(t *testing.T) {
+	sown(t, func(e *event.Event, _ []byte, unique event.UniqueKey) ship.Record {
+		secret := [store.SecretBytes]byte{1}
+		under := store.TombstoneKey(uint16(store.DayOf(e.Minted)), e.Tenant, person.NewHasher(secret).Unique(unique))
+		return TombstonesRecord(secret, store.AppendBuried(under, store.Firsts{Any: store.Buried, Person: store.Buried}))
+	})
 }
