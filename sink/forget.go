@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"waypost/configs"
 	"waypost/sink/dispatch"
@@ -70,7 +69,7 @@ func (p *program) forgetHere(request hooks.ForgetRequest) (*forget.Answer, error
 		defer mu.Unlock()
 		failed = err
 	}
-	set := metrics.New(prometheus.NewRegistry())
+	set := metrics.Discard()
 	kept, err := uniques.Open(uniques.Options{Store: s, Settings: p.cfg.Uniques, Metrics: set, Failed: fail})
 	if err != nil {
 		return nil, err
