@@ -169,7 +169,9 @@ func (d *Decider) mark(p *person.Person, value store.Forgotten) (unfinished bool
 	defer b.Close()
 	hashes := d.forgotten.hasher.Person(p)
 	for _, hash := range hashes {
+		mark := value
 		if until, is := d.forgotten.people[hash]; is {
+			mark.Until = max(mark.Until, until) // the clock may have been put back
 			before := forgottenKey(p.Tenant, hash, until)
 			cut, err := d.unfinished(before)
 			if err != nil {
@@ -180,7 +182,7 @@ func (d *Decider) mark(p *person.Person, value store.Forgotten) (unfinished bool
 				return false, err
 			}
 		}
-		if err := b.Set(forgottenKey(p.Tenant, hash, value.Until), value.AppendTo(nil), nil); err != nil {
+		if err := b.Set(forgottenKey(p.Tenant, hash, mark.Until), mark.AppendTo(nil), nil); err != nil {
 			return false, err
 		}
 	}

@@ -160,6 +160,20 @@ func TestUnreadEventsOfTheForgotten(t *testing.T) {
 	}
 }
 
+// Who is forgotten once more after the clock was put back stays forgotten until the later moment, also after a restart.
+func TestForgottenMomentNeverMovesBack(t *testing.T) {
+	w := newWorld(t)
+	w.forget(someone(t), start.Add(days(3)))
+	w.forget(someone(t), start.Add(days(1)))
+	w.restart()
+	if got, want := w.decide(click(1, at(start.Add(days(2))))), "first"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if n := w.count(store.Tombstones); n != 3 {
+		t.Errorf("%d tombstones, want those of the click, the address and its hash", n)
+	}
+}
+
 // The tombstones leave with the day, like the keys.
 func TestTombstonesLeave(t *testing.T) {
 	w := newWorld(t)
