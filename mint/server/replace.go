@@ -33,7 +33,7 @@ func newReplacer(m *message, t *tenant, now time.Time, late func() bool) *replac
 	r.link = link.Link{
 		Tenant:    t.number,
 		Minted:    link.Minutes(now),
-		Recipient: Recipient(t.settings, nil, []byte(m.recipient)),
+		Recipient: link.KeepRecipient(t.number, t.settings.RecipientInLink, nil, []byte(m.recipient)),
 		Message:   link.ParseID([]byte(m.id)),
 		Tag:       []byte(m.tag),
 		Metadata:  m.metadata,
