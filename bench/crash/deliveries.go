@@ -114,8 +114,12 @@ const firstUnfollowed = 1_000_000
 // stockLinks seals links that nobody has followed, until stock and sinks have mostWaiting deliveries before them. before is what was accepted before there was a stock.
 func (r *round) stockLinks(keys *link.Keyring, before int) error {
 	for waiting := r.stocked*len(hookPaths) - (r.hooks.accepted() - before); waiting < mostWaiting; {
-		m := compose(firstUnfollowed + r.sealed)
+		n := firstUnfollowed + r.sealed
 		r.sealed++
+		if repeats(n) {
+			continue
+		}
+		m := compose(n)
 		m.minted = time.Now()
 		if err := m.seal(keys); err != nil {
 			return err

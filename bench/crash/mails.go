@@ -73,7 +73,7 @@ func (p *post) send(ctx context.Context, n int) error {
 // compose makes the i-th mail. Five mails share a mailing; prospects get many mailings; the same page stands in many mails; one mail in
 // eight knows its recipient by the address only, whose case varies; one in nine is the repetition of an earlier request.
 func compose(i int) *mail {
-	if i%9 == 8 {
+	if repeats(i) {
 		i -= 7
 	}
 	m := &mail{mailing: fmt.Sprint(1000 + i/5), prospect: fmt.Sprint(5000 + i%97), email: fmt.Sprintf("p%d@prospect.com", i%97)}
@@ -91,6 +91,9 @@ func compose(i int) *mail {
 	}
 	return m
 }
+
+// repeats says that a mail has the keys of an earlier one.
+func repeats(i int) bool { return i%9 == 8 }
 
 // seal makes the mail's links as mint would, for what mint cannot be asked.
 func (m *mail) seal(keys *link.Keyring) error {

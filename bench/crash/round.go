@@ -79,7 +79,7 @@ type round struct {
 	damageExpected bool  // the scenario damages a journal itself
 	againAt        []int // with Kafka: deliveries that had come again at each kill of a sink
 	mostAgain      int   // deliveries that may come again after a kill of the sink; 0: nobody counts them
-	sealed         int   // mails of the stock
+	sealed         int   // mails of the stock, and those left out
 	stocked        int   // their links
 }
 
