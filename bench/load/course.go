@@ -70,6 +70,26 @@ func chooseCores(server, client int) (int, int, error) {
 	return server, client, nil
 }
 
+// divideCores gives the sink a core of its own, and this process and its other children another, until release is called; or, to share, everyCore to both.
+func divideCores(share bool, sink, other int) (sinkCore, otherCore int, release func(), err error) {
+	if share {
+		return everyCore, everyCore, func() {}, nil
+	}
+	if sink, other, err = chooseCores(sink, other); err != nil {
+		return 0, 0, nil, err
+	}
+	release, err = pinSelf(other)
+	return sink, other, release, err
+}
+
+// dividedCores says what divideCores gave.
+func dividedCores(sink, other int, whose string) string {
+	if sink == everyCore {
+		return "sink and " + whose + " share all cores"
+	}
+	return fmt.Sprintf("sink on core %d with GOMAXPROCS=1, %s on core %d", sink, whose, other)
+}
+
 // race lets the contestants of a lineup take turns: first at their maximum, then at rates that are the same for all.
 type race struct {
 	*lineup

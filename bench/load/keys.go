@@ -22,6 +22,7 @@ type KeysCommand struct {
 	Keys       []int         `help:"How many unique clicks the store holds when a window begins; several, growing." default:"5000000,50000000"`
 	Window     time.Duration `help:"What is measured at each." default:"1m"`
 	Repeats    float64       `help:"Share of clicks that repeat an earlier one." default:"0.1"`
+	AllCores   bool          `help:"Sink and writer share all cores, instead of having one each."`
 	ServerCore int           `help:"Core of the sink; -1: the last one." default:"-1"`
 	ClientCore int           `help:"Core of the process that writes the journal, which is this one; -1: the first one." default:"-1"`
 	Seed       uint64        `help:"Of the clicks." default:"1"`
@@ -33,7 +34,7 @@ type KeysCommand struct {
 // KeysReport is a run of `bench load keys`, as --json writes it.
 type KeysReport struct {
 	result.Head
-	SinkCore   int          `json:"sink_core"`
+	SinkCore   int          `json:"sink_core"` // -1: all of them
 	WriterCore int          `json:"writer_core"`
 	Windows    []KeysWindow `json:"windows"`
 	Samples    []KeysSample `json:"samples"`
@@ -77,14 +78,11 @@ func (c *KeysCommand) measure(ctx context.Context, progress io.Writer) (*KeysRep
 	}
 	report := &KeysReport{Head: result.Begin("bench load keys")}
 	report.Versions["sink"] = programVersion(path)
-	if report.SinkCore, report.WriterCore, err = chooseCores(c.ServerCore, c.ClientCore); err != nil {
+	var release func()
+	if report.SinkCore, report.WriterCore, release, err = divideCores(c.AllCores, c.ServerCore, c.ClientCore); err != nil {
 		return nil, err
 	}
-	restore, err := pinSelf(report.WriterCore)
-	if err != nil {
-		return nil, err
-	}
-	defer restore()
+	defer release()
 	dir, clear, err := workplace(c.Dir, "keys-")
 	if err != nil {
 		return nil, err
@@ -252,9 +250,14 @@ func (g *growth) check(ctx context.Context) error {
 // fault is nothing: a wrong decision ends the run.
 func (r *KeysReport) fault() error { return nil }
 
+// Where says on which cores it ran.
+func (r *KeysReport) Where() string {
+	return dividedCores(r.SinkCore, r.WriterCore, "the writer of its journal")
+}
+
 func (r *KeysReport) writeTable(w io.Writer) error {
 	fmt.Fprintln(w, r.Origin())
-	fmt.Fprintf(w, "sink on core %d with GOMAXPROCS=1, the writer of its journal on core %d; medians (and range) of the seconds of each window\n\n", r.SinkCore, r.WriterCore)
+	fmt.Fprintf(w, "%s; medians (and range) of the seconds of each window\n\n", r.Where())
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "keys\tseconds starved\tdecisions/s\tx\tCPU us\t")
 	for _, v := range r.Windows {

@@ -82,18 +82,11 @@ func (c *SinkCommand) measure(ctx context.Context, progress io.Writer) (*SinkRep
 	}
 	r := &SinkReport{Head: result.Begin("bench load sink")}
 	r.Versions["sink"] = programVersion(path)
-	if c.AllCores {
-		r.SinkCore, r.ClientCore = everyCore, everyCore
-	} else {
-		if r.SinkCore, r.ClientCore, err = chooseCores(c.ServerCore, c.ClientCore); err != nil {
-			return nil, err
-		}
-		restore, err := pinSelf(r.ClientCore)
-		if err != nil {
-			return nil, err
-		}
-		defer restore()
+	var release func()
+	if r.SinkCore, r.ClientCore, release, err = divideCores(c.AllCores, c.ServerCore, c.ClientCore); err != nil {
+		return nil, err
 	}
+	defer release()
 	dir, clear, err := workplace(c.Dir, "sink-")
 	if err != nil {
 		return nil, err
@@ -337,11 +330,7 @@ func (r *SinkReport) fault() error { return nil }
 
 // Where says on which cores the turns ran.
 func (r *SinkReport) Where() string {
-	where := fmt.Sprintf("sink on core %d with GOMAXPROCS=1, receiver on core %d", r.SinkCore, r.ClientCore)
-	if r.SinkCore == everyCore {
-		where = "sink and receiver share all cores"
-	}
-	return where + "; a fresh store each turn"
+	return dividedCores(r.SinkCore, r.ClientCore, "receiver") + "; a fresh store each turn"
 }
 
 func (r *SinkReport) writeTable(w io.Writer) error {

@@ -86,7 +86,7 @@ func sinkSection(s *section, r *load.SinkReport) {
 }
 
 func keysSection(s *section, r *load.KeysReport) {
-	s.fact("cores", fmt.Sprintf("sink on core %d with GOMAXPROCS=1, the writer of its journal on core %d", r.SinkCore, r.WriterCore))
+	s.fact("cores", r.Where())
 	t := table{
 		Caption: "Decisions a second while the store is so large: median of the window's seconds (min to max)", Words: 0,
 		Head: []string{"keys", "seconds starved", "decisions/s", "times the first", "CPU of an event, µs"},

@@ -16,8 +16,8 @@ import (
 // nobody else begins.
 const (
 	attemptsWithin  = time.Second
-	outcomesWithin  = 3 * time.Second
-	positionsWithin = 4500 * time.Millisecond
+	outcomesWithin  = 2500 * time.Millisecond
+	positionsWithin = 3500 * time.Millisecond
 )
 
 const (
