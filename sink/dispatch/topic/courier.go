@@ -150,7 +150,7 @@ func (c *Courier) Close() {
 // Generation prepares the work for the partitions that the group gave this member. Each function is to be run until its context ends.
 func (c *Courier) Generation(id int32, member string, partitions []int) (runs []func(context.Context)) {
 	c.states.start()
-	g := &generation{c: c, id: int(id), member: member}
+	g := &generation{c: c, id: int(id), member: member, full: make(chan chan struct{})}
 	for _, n := range partitions {
 		p := newPartition(c, g, n)
 		g.partitions = append(g.partitions, p)

@@ -21,6 +21,8 @@ const (
 )
 
 const (
+	// mostUnmarked is how many deliveries of a sink may have ended and be no part of the committed positions: what a crash repeats of them. One partition has its share.
+	mostUnmarked  = 1000
 	refresh       = 10 * time.Minute // positions are committed anew so often, moved or not: brokers forget those that nobody commits for days
 	commitTrouble = "webhooks: positions"
 )
@@ -31,6 +33,21 @@ type generation struct {
 	id         int
 	member     string
 	partitions []*partition
+	full       chan chan struct{} // asks for a commit; what is sent is closed when it is made
+}
+
+// await returns when all that has ended is committed, or the generation is over.
+func (g *generation) await(ctx context.Context) {
+	committed := make(chan struct{})
+	select {
+	case g.full <- committed:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-committed:
+	case <-ctx.Done():
+	}
 }
 
 // commit stores the positions as they move, and a last time when every partition has ended.
@@ -38,11 +55,14 @@ func (g *generation) commit(ctx context.Context) {
 	tick := time.NewTicker(max(g.c.o.Settings.MarkEvery, 10*time.Millisecond))
 	defer tick.Stop()
 	stored, whole := map[place]kafka.OffsetCommit{}, time.Now()
+	var waiting []chan struct{}
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 			continue
 		case <-tick.C:
+		case committed := <-g.full:
+			waiting = append(waiting, committed)
 		}
 		if time.Since(whole) > refresh {
 			clear(stored)
@@ -52,7 +72,12 @@ func (g *generation) commit(ctx context.Context) {
 			g.c.o.Metrics.PositionErrors.Inc()
 			g.c.o.Trouble(commitTrouble, fmt.Sprintf("webhooks: positions cannot be committed to group %s: %v", g.c.o.Group, err))
 			g.c.warn("positions of webhooks not committed: trying again", "group", g.c.o.Group, "generation", g.id, "error", err)
+			continue
 		}
+		for _, committed := range waiting {
+			close(committed)
+		}
+		waiting = waiting[:0]
 	}
 	last, cancel := context.WithTimeout(context.Background(), positionsWithin)
 	defer cancel()
@@ -85,7 +110,9 @@ type place struct {
 // store commits what differs from stored.
 func (g *generation) store(ctx context.Context, stored map[place]kafka.OffsetCommit) error {
 	moved := map[string][]kafka.OffsetCommit{}
-	for _, p := range g.partitions {
+	marked := make([]int64, len(g.partitions))
+	for i, p := range g.partitions {
+		marked[i] = p.unmarked.Load() // before the positions: what ends meanwhile counts for the next commit
 		for _, t := range p.positions() {
 			s := t.place()
 			now := kafka.OffsetCommit{Partition: p.n, Offset: s.position, Metadata: s.metadata()}
@@ -94,19 +121,21 @@ func (g *generation) store(ctx context.Context, stored map[place]kafka.OffsetCom
 			}
 		}
 	}
-	if len(moved) == 0 {
-		return nil
-	}
-	fault.Point("dispatch.position")
-	if err := g.send(ctx, moved); err != nil {
-		return err
+	if len(moved) > 0 {
+		fault.Point("dispatch.position")
+		if err := g.send(ctx, moved); err != nil {
+			return err
+		}
+		g.c.o.Trouble(commitTrouble, "")
 	}
 	for topic, commits := range moved {
 		for _, commit := range commits {
 			stored[place{topic, commit.Partition}] = commit
 		}
 	}
-	g.c.o.Trouble(commitTrouble, "")
+	for i, p := range g.partitions {
+		p.unmarked.Add(-marked[i])
+	}
 	return nil
 }
 

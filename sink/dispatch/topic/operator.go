@@ -201,6 +201,9 @@ func (c *Courier) eachWaiting(ctx context.Context, visit func(*waitingHeaders)) 
 // errEnough ends a walk early.
 var errEnough = errors.New("enough")
 
+// mostReplayed are written together.
+const mostReplayed = 1000
+
 // Replay sends dead letters again, under their old ids and with their schedule from the beginning, and visits each. The letters stay where they are, so that a second replay sends them once more; several letters of one delivery are sent
 // once. Those of endpoints that are not there stay unsent.
 func (c *Courier) Replay(ctx context.Context, q dispatch.ReplayQuery, visit func(*dispatch.Replayed)) error {
@@ -253,7 +256,7 @@ func (c *Courier) Replay(ctx context.Context, q dispatch.ReplayQuery, visit func
 				return nil
 			}
 			_, record := l.Again(c.o.Kafka)
-			if records = append(records, record); len(records) < mostOutputs {
+			if records = append(records, record); len(records) < mostReplayed {
 				return nil
 			}
 			return send()

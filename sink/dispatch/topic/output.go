@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -28,15 +29,14 @@ func (p *partition) write(o output) {
 	}
 }
 
-// mostOutputs are written together.
-const mostOutputs = 1000
-
-// writing produces the outputs, and ends their deliveries.
-func (p *partition) writing() {
+// writing produces the outputs, and ends their deliveries. As many as may end without being part of the committed positions are written at a time; before others are, the positions are
+// committed, unless ctx, the generation's, is over: what is written then is committed at its end.
+func (p *partition) writing(ctx context.Context) {
 	var batch []output
+	share := int64(max(mostUnmarked/len(p.g.partitions), 1))
 	for o := range p.outputs {
 		batch = append(batch[:0], o)
-		for more := true; more && len(batch) < mostOutputs; {
+		for more := true; more && int64(len(batch)) < share-p.unmarked.Load(); {
 			select {
 			case o, ok := <-p.outputs:
 				if more = ok; ok {
@@ -59,6 +59,9 @@ func (p *partition) writing() {
 		}
 		for i := range batch {
 			batch[i].record.ended()
+		}
+		if p.unmarked.Add(int64(len(batch))) >= share {
+			p.g.await(ctx)
 		}
 		clear(batch)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -37,8 +38,9 @@ type partition struct {
 	n    int
 	name string // for people
 
-	outputs chan output
-	ended   chan struct{} // closed when run is over
+	outputs  chan output   // short: what stands in it has ended, and a crash repeats it
+	unmarked atomic.Int64  // deliveries that have ended since positions were committed, or a few more
+	ended    chan struct{} // closed when run is over
 
 	// The contexts of attempts and of what is written of them: they outlive the generation.
 	sending, keeping context.Context
@@ -52,7 +54,7 @@ type partition struct {
 }
 
 func newPartition(c *Courier, g *generation, n int) *partition {
-	p := &partition{c: c, g: g, n: n, name: fmt.Sprintf("webhooks of partition %d", n), outputs: make(chan output, 1000), ended: make(chan struct{})}
+	p := &partition{c: c, g: g, n: n, name: fmt.Sprintf("webhooks of partition %d", n), outputs: make(chan output, 100), ended: make(chan struct{})}
 	p.keeping, p.abandon = context.WithCancel(context.Background())
 	p.sending, p.cut = context.WithCancel(p.keeping)
 	return p
@@ -92,7 +94,7 @@ func (p *partition) run(ctx context.Context) {
 		readers.Go(func() { p.readRetry(ctx, p.trackers[i+1], r.delay) })
 	}
 	readers.Go(func() { p.sweep(ctx) })
-	writer.Go(p.writing)
+	writer.Go(func() { p.writing(ctx) })
 	<-ctx.Done()
 	p.finish(&readers, &writer)
 }
