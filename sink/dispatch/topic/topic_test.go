@@ -1,9 +1,11 @@
 package topic
 
 import (
+	"context"
 	"log/slog"
 	"math"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -355,5 +357,37 @@ func TestWriteAfterTheEnd(t *testing.T) {
 	p.over = true
 	if p.begin() {
 		t.Error("an attempt begins after the end")
+	}
+}
+
+// No more deliveries end than a crash may repeat, before the positions are committed.
+func TestFewEndBeforePositionsAreCommitted(t *testing.T) {
+	c := testCourier(1)
+	g := &generation{c: c, full: make(chan chan struct{})}
+	p := newPartition(c, g, 0)
+	g.partitions = []*partition{p}
+	records := newTracker(c.unique, standing{source: -1})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var writer sync.WaitGroup
+	writer.Go(func() { p.writing(ctx) })
+	const more = 50
+	for at := range int64(mostUnmarked + more) {
+		p.write(output{record: records.begin(at, -1, 1)})
+	}
+	select {
+	case committed := <-g.full:
+		if n, at := p.unmarked.Load(), records.place().position; n != mostUnmarked || at != mostUnmarked {
+			t.Errorf("%d have ended, up to %d, want %d", n, at, mostUnmarked)
+		}
+		p.unmarked.Store(0)
+		close(committed)
+	case <-ctx.Done():
+		t.Fatal("nobody asked for the positions to be committed")
+	}
+	close(p.outputs)
+	writer.Wait()
+	if at := records.place().position; at != mostUnmarked+more {
+		t.Errorf("position %d after all, want %d", at, mostUnmarked+more)
 	}
 }
