@@ -54,9 +54,9 @@ func (v *Visitor) Drop() {
 
 func (v *Visitor) take() (*connection, error) {
 	v.mu.Lock()
-	if n := len(v.idle); n > 0 {
-		conn := v.idle[n-1]
-		v.idle = v.idle[:n-1]
+	if len(v.idle) > 0 {
+		conn := v.idle[0] // the one that waits longest: under a steady load none waits so long that the edge closes it
+		v.idle = v.idle[1:]
 		v.mu.Unlock()
 		return conn, nil
 	}
