@@ -98,8 +98,9 @@ func TestForgottenDeliveriesAreNotSent(t *testing.T) {
 				h.addOf("gone", 3)
 				others = append(others, h.addOf("stays", 2)...)
 			}
-			if gone := h.forget("gone"); gone[0] != 60 || gone[1] != 0 {
-				t.Errorf("%v deliveries, letters and attempts went, want 60 deliveries", gone)
+			// An attempt that ends between the two steps of forgetting leaves nothing that could be taken away.
+			if gone := h.forget("gone"); gone[0] > 60 || gone[0] < 60-settings.Concurrency || gone[1] != 0 {
+				t.Errorf("%v deliveries, letters and attempts went, want 60 deliveries but for attempts under way", gone)
 			}
 			if gone := h.forget("gone"); gone != [3]int{} {
 				t.Errorf("%v went the second time", gone)
