@@ -77,7 +77,7 @@ type round struct {
 	repeats        int            // with Kafka: records that the readers' rules dropped
 	complaints     []string
 	damageExpected bool  // the scenario damages a journal itself
-	againAt        []int // with Kafka: deliveries that had come again at each kill of a sink
+	againAt        []int // deliveries that had come again at each kill of a sink that delivered
 	mostAgain      int   // deliveries that may come again after a kill of the sink; 0: nobody counts them
 	sealed         int   // mails of the stock, and those left out
 	stocked        int   // their links
