@@ -5,6 +5,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"waypost/edge/internal/blocking"
 )
 
 // directory is a journal's directory as a Reader polls it: listed again only when it may have changed.
@@ -167,7 +169,7 @@ func (r *Reader) gap(v *view, start uint64) {
 func (r *Reader) detach() {
 	if r.view != nil {
 		r.next[r.view.run] = r.pos.Sequence
-		r.view.unmap()
+		blocking.Do(r.view.unmap) // of a large segment: some milliseconds
 		r.view = nil
 	}
 }

@@ -94,6 +94,12 @@
 // itself writes back, and so write-protects, every page that was prefaulted ahead; the appends then faulted on each page anew (p99 3 to 15 us
 // instead of 0.6 to 1.5 us, and twice the bytes written). On other file systems fdatasync is used and that is the price.
 //
+// # What holds up an append
+//
+// Nothing but memory, nearly always. What may take long is done ahead and beside: segments are made, and their pages touched for writing, before the tail gets there; and
+// whatever goes to the device or the file system runs where it cannot hold up Go's scheduler (edge/internal/blocking), which on one core it would for up to 10 ms.
+// Pages are touched in small steps, in a new file without reading ahead: a device with a read-ahead of 8 MiB had the kernel clear that much in one page fault, 10 to 25 ms.
+//
 // # Rejected
 //
 //   - write(2) to a file: 5 times the time of an append (testdata/benchmarks.txt), and a lock in the kernel for each.

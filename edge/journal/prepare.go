@@ -7,13 +7,17 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"waypost/edge/internal/blocking"
 )
 
 // prepareAhead keeps the queue of ready segments filled. It is the only goroutine that makes segments.
 func (w *Writer) prepareAhead() {
 	defer w.done.Done()
 	for {
-		s, err := w.prepare()
+		var s *segment
+		var err error
+		blocking.Do(func() { s, err = w.prepare() })
 		if err != nil {
 			if err == errWiped || errors.Is(err, os.ErrNotExist) {
 				w.wakeKeeper() // restore comes at once: an append may wait for it as for any segment
@@ -122,13 +126,11 @@ func (w *Writer) fromFile(scarce bool) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := w.makeSegment(path)
+	s, err := w.makeSegment(path, !written)
 	if err != nil {
 		_ = os.Remove(path)
-		return nil, err
 	}
-	s.fresh = !written
-	return s, nil
+	return s, err
 }
 
 // retirable says whether closed segments are about to be retired, and lets that be done at once: a fast writer with few segments would
@@ -150,14 +152,19 @@ func (w *Writer) wakeKeeper() {
 	}
 }
 
-// makeSegment turns the spare file at path, which may not exist yet, into the segment with the next number.
-func (w *Writer) makeSegment(path string) (*segment, error) {
+// makeSegment turns the spare file at path, which may not exist yet, into the segment with the next number. Fresh says that its blocks may never have been written.
+func (w *Writer) makeSegment(path string, fresh bool) (*segment, error) {
 	h := header{run: w.run, number: w.next, ordinal: w.next - w.first, size: w.o.SegmentBytes, begun: time.Now().UnixNano()}
 	f, mem, err := openSpare(path, h.size)
 	if err != nil {
 		return nil, err
 	}
 	s := newSegment(h, f, mem)
+	s.fresh = fresh
+	if fresh {
+		// Nothing is there to be read, but the first touch of a page would clear as many as the device reads ahead: 8 MiB on some, in one go.
+		_ = unix.Madvise(mem, unix.MADV_RANDOM)
+	}
 	s.prefault(headerPage, prefaultFirst)
 	if err = writeHeader(mem, h); err == nil {
 		err = os.Rename(path, segmentPath(w.o.Dir, h.number))

@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"waypost/edge/internal/blocking"
 )
 
 const (
 	pageBytes     = 4096
-	prefaultFirst = 4 << 20 // of a segment, when it is prepared
-	prefaultLeast = 1 << 20 // ahead of the tail
-	prefaultChunk = 1 << 20 // at a time, so that nobody waits long for the address space's lock
+	prefaultFirst = 4 << 20   // of a segment, when it is prepared
+	prefaultLeast = 1 << 20   // ahead of the tail
+	prefaultChunk = 128 << 10 // at a time, so that nobody waits long for the address space's lock
 	prefaultEvery = 20 * time.Millisecond
 )
 
@@ -34,17 +36,19 @@ func (w *Writer) keep() {
 		case <-tick.C:
 		case <-w.wake:
 		}
-		w.seal(false)
-		w.restore()
-		if time.Since(positions) >= 200*time.Millisecond {
-			positions = time.Now()
-			w.readConsumers()
-		}
-		if time.Since(housekeeping) >= time.Second {
-			housekeeping = time.Now()
-			w.retireOld()
-			w.prune()
-		}
+		blocking.Do(func() {
+			w.seal(false)
+			w.restore()
+			if time.Since(positions) >= 200*time.Millisecond {
+				positions = time.Now()
+				w.readConsumers()
+			}
+			if time.Since(housekeeping) >= time.Second {
+				housekeeping = time.Now()
+				w.retireOld()
+				w.prune()
+			}
+		})
 	}
 }
 
@@ -235,7 +239,7 @@ func (w *Writer) prefaultAhead() {
 		if now >= s.limit || now == tail && again%25 != 0 {
 			continue
 		}
-		s.prefault(now, max(least, 8*(now-tail)))
+		blocking.Do(func() { s.prefault(now, max(least, 8*(now-tail))) })
 		tail = now
 	}
 }

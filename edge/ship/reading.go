@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"waypost/edge/event"
+	"waypost/edge/internal/blocking"
 	"waypost/edge/journal"
 )
 
@@ -73,7 +74,9 @@ func newReading(s *Shipper, l *ledger, done <-chan *batch) *reading {
 func (r *reading) run(ctx context.Context) error {
 	go func() {
 		for point := range r.saving {
-			r.savedTo <- r.s.save(point)
+			var err error
+			blocking.Do(func() { err = r.s.save(point) })
+			r.savedTo <- err
 		}
 	}()
 	if err := r.open(); err != nil {
