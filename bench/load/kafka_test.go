@@ -43,7 +43,7 @@ func TestKafkaCommandOverARealBroker(t *testing.T) {
 
 func TestOutageCommandOverARealBroker(t *testing.T) {
 	var report OutageReport
-	withKafka(t, &report, "load", "outage", "--edge="+buildProgram(t, "edge"), "--rate=300", "--duration=1s", "--warmup=0s", "--rounds=1")
+	withKafka(t, &report, "load", "outage", "--edge="+buildProgram(t, "edge"), "--rate=300", "--duration=1s", "--warmup=0s", "--rounds=1", "--before=2")
 	names := map[string]int{}
 	for _, turn := range report.Turns {
 		names[turn.Contestant]++
@@ -51,7 +51,12 @@ func TestOutageCommandOverARealBroker(t *testing.T) {
 			t.Errorf("%+v", turn)
 		}
 	}
-	if names["before"] != 1 || names["outage"] != 1 || names["backlog"] < 1 || len(report.Shipped) != 1 {
+	if names["before"] != 2 || names["outage"] != 1 || names["backlog"] < 1 || len(report.Shipped) != 1 {
 		t.Errorf("turns %v, shipped %v", names, report.Shipped)
+	}
+	for i, name := range []string{"before", "outage", "backlog"} {
+		if len(report.Phases) != 3 || report.Phases[i].Phase != name || report.Phases[i].Turns != names[name] || report.Phases[i].Latency["p99"] <= 0 {
+			t.Errorf("phases %+v", report.Phases)
+		}
 	}
 }

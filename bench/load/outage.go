@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/alecthomas/kong"
 
 	"waypost/bench/kafka"
@@ -22,6 +23,7 @@ type OutageCommand struct {
 	Duration    time.Duration `help:"Of a turn, and of the outage." default:"10s"`
 	Warmup      time.Duration `help:"Before each turn." default:"1s"`
 	Rounds      int           `help:"Outages." default:"3"`
+	Before      int           `help:"Turns before each outage. Their latencies together are what those of the outage and of the backlog are held against: one turn alone differs from the next by several times." default:"5"`
 	ServerCore  int           `help:"Core of the edge; -1: the last one." default:"-1"`
 	ClientCore  int           `help:"Core of the generator and the broker; -1: the first one." default:"-1"`
 	Seed        uint64        `help:"Of the links." default:"1"`
@@ -37,8 +39,18 @@ type OutageReport struct {
 	Rate float64 `json:"requests_per_second"`
 	// Turns have the contestants before (the broker takes what is shipped), outage (it is gone) and backlog (it is back, and takes what has piled up).
 	Turns []Turn `json:"turns"`
+	// Phases are the turns of each phase together.
+	Phases []OutagePhase `json:"phases"`
 	// Shipped is how long after its return the broker had everything, in seconds, by round.
 	Shipped []float64 `json:"shipped_after_seconds"`
+}
+
+// OutagePhase is all requests of one round's phase: before, outage or backlog.
+type OutagePhase struct {
+	Phase   string             `json:"phase"`
+	Round   int                `json:"round"`
+	Turns   int                `json:"turns"`
+	Latency map[string]float64 `json:"latency_us"`
 }
 
 // mostOutageRate bounds a rate that nobody asked for.
@@ -52,6 +64,9 @@ func (c *OutageCommand) Run(ctx context.Context, k *kong.Context) error {
 func (c *OutageCommand) measure(ctx context.Context, progress io.Writer) (*OutageReport, error) {
 	if c.Rate < 0 {
 		return nil, errNegativeRate
+	}
+	if c.Before < 1 {
+		return nil, fmt.Errorf("load: --before=%d: at least 1", c.Before)
 	}
 	course := Course{
 		Connections: c.Connections, Duration: c.Duration, Warmup: c.Warmup, Rounds: c.Rounds, Headers: "browser", ServerCore: c.ServerCore, ClientCore: c.ClientCore, Seed: c.Seed,
@@ -88,8 +103,26 @@ func (c *OutageCommand) measure(ctx context.Context, progress io.Writer) (*Outag
 	head := result.Begin("bench load outage")
 	head.Versions["edge"] = programVersion(path)
 	f.seal = func(r *requests, m *linkMaker, n int) error { return r.seal(edge.keys, m, n) }
-	o := &outage{field: f, edge: edge, cluster: cluster, progress: progress, report: &OutageReport{Head: head, Rate: c.Rate}}
-	return o.report, o.run(ctx, c.Rounds)
+	o := &outage{field: f, edge: edge, cluster: cluster, progress: progress, before: c.Before, report: &OutageReport{Head: head, Rate: c.Rate}}
+	err = o.run(ctx, c.Rounds)
+	o.report.Phases = phasesOf(o.report.Turns)
+	return o.report, err
+}
+
+// phasesOf puts the latencies of each phase's turns together.
+func phasesOf(turns []Turn) (phases []OutagePhase) {
+	var all *hdrhistogram.Histogram
+	for _, t := range turns {
+		if n := len(phases); n == 0 || phases[n-1].Phase != t.Contestant || phases[n-1].Round != t.Round {
+			phases = append(phases, OutagePhase{Phase: t.Contestant, Round: t.Round})
+			all = hdrhistogram.New(1, latencyMax, latencyDigits)
+		}
+		all.Merge(t.latency)
+		p := &phases[len(phases)-1]
+		p.Turns++
+		p.Latency = latencies(all)
+	}
+	return phases
 }
 
 // outage is a run under way.
@@ -98,6 +131,7 @@ type outage struct {
 	edge     *edge
 	cluster  *kafka.Cluster
 	progress io.Writer
+	before   int // turns
 	report   *OutageReport
 }
 
@@ -113,8 +147,10 @@ func (o *outage) run(ctx context.Context, rounds int) error {
 		if err := o.edge.shipped(ctx); err != nil {
 			return err
 		}
-		if err := o.take(ctx, "before", round); err != nil {
-			return err
+		for range o.before {
+			if err := o.take(ctx, "before", round); err != nil {
+				return err
+			}
 		}
 		if err := o.cluster.Kill(1); err != nil {
 			return err
@@ -170,16 +206,15 @@ func (r *OutageReport) writeTable(w io.Writer) error {
 	fmt.Fprintln(w, r.Origin())
 	fmt.Fprintf(w, "open loop at %.0f requests a second; the broker is killed, and started again\n\n", r.Rate)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "round\t\treq/s\tp50 us\tp99 us\tx\tp99.9 us\tmax us\tsent late p99 us\tedge waited\tgenerator waited\tCPU us\tlost\t")
-	before := 0.0
+	fmt.Fprintln(table, "round\t\treq/s\tp50 us\tp99 us\tp99.9 us\tmax us\tsent late p99 us\tedge waited\tgenerator waited\tCPU us\tlost\t")
 	for _, t := range r.Turns {
-		if t.Contestant == "before" {
-			before = t.Latency["p99"]
-		}
-		fmt.Fprintf(table, "%d\t%s\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.0f\t%.1f %%\t%.1f %%\t%.2f\t%.0f\t\n", t.Round, t.Contestant, t.PerSecond, t.Latency["p50"], t.Latency["p99"], t.Latency["p99"]/before,
+		fmt.Fprintf(table, "%d\t%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.1f %%\t%.1f %%\t%.2f\t%.0f\t\n", t.Round, t.Contestant, t.PerSecond, t.Latency["p50"], t.Latency["p99"],
 			t.Latency["p99.9"], t.Latency["max"], t.Late, 100*t.ServerWaited, 100*t.GeneratorWaited, t.CPU, t.Lost)
 	}
 	if err := table.Flush(); err != nil {
+		return err
+	}
+	if err := r.writePhases(w); err != nil {
 		return err
 	}
 	for i, seconds := range r.Shipped {
@@ -191,6 +226,22 @@ func (r *OutageReport) writeTable(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// writePhases holds the phases against those before.
+func (r *OutageReport) writePhases(w io.Writer) error {
+	fmt.Fprintln(w)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "round\tall of\tturns\tp50 us\tp99 us\tx before\tp99.9 us\tx before\tmax us\t")
+	var before map[string]float64
+	for _, p := range r.Phases {
+		if p.Phase == "before" {
+			before = p.Latency
+		}
+		fmt.Fprintf(table, "%d\t%s\t%d\t%.0f\t%.0f\t%.2f\t%.0f\t%.2f\t%.0f\t\n", p.Round, p.Phase, p.Turns, p.Latency["p50"], p.Latency["p99"], p.Latency["p99"]/before["p99"],
+			p.Latency["p99.9"], p.Latency["p99.9"]/before["p99.9"], p.Latency["max"])
+	}
+	return table.Flush()
 }
 
 // fault is the loss of events.

@@ -89,6 +89,8 @@ type Turn struct {
 	Recycled float64 `json:"journal_recycled"`
 	Grown    float64 `json:"journal_grown"`
 	Void     string  `json:"void,omitempty"` // why the figures do not count
+
+	latency *hdrhistogram.Histogram // what Latency is read from
 }
 
 // percentiles are what a Turn's Latency holds, beside max.
@@ -283,7 +285,7 @@ func (f *field) measure(ctx context.Context, c *contestant, d driver, w *epollWi
 		return Turn{}, err
 	}
 	t := newTurn(c, d.rate, o, before, after)
-	t.Time, t.Curve, t.Void = begin, curve(o.latency), f.void(d, o, t)
+	t.Time, t.Curve, t.Void, t.latency = begin, curve(o.latency), f.void(d, o, t), o.latency
 	if t.Void == "" && len(c.counted) > 0 {
 		t.Void = miscounted(c.counted, before, after, t.Answered)
 	}

@@ -17,7 +17,7 @@ const answerMax = 64 << 10
 
 // epollWire is a set of keep-alive connections to one server, one request under way on each at most; or, where it is fresh, of places for connections that are
 // made for one request each. It belongs to the goroutine that made it and holds
-// its OS thread, whose system calls go past the Go scheduler: they never block, but for the wait, and that one ends within 10 ms.
+// its OS thread, whose system calls go past the Go scheduler: they never block, but for the wait, and that one ends within longestWait.
 type epollWire struct {
 	to      unix.SockaddrInet4
 	fresh   bool
@@ -188,8 +188,12 @@ func (w *epollWire) wait(until int64) ([]answer, error) {
 	return got, w.fault
 }
 
+// longestWait is how many ns a wait may take. Each ends in an interrupt on the generator's core. A kernel that preempts lazily hands the core over at the next interrupt, which
+// without this is the tick, every 4 ms: whatever runs there at the lowest priority would be in the latencies with as much.
+const longestWait = 100e3
+
 func (w *epollWire) poll(until int64) (int, error) {
-	timeout := unix.NsecToTimespec(min(max(until-w.now(), 0), 10e6))
+	timeout := unix.NsecToTimespec(min(max(until-w.now(), 0), longestWait))
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(w.epoll), uintptr(unsafe.Pointer(unsafe.SliceData(w.events))), uintptr(len(w.events)),
 		uintptr(unsafe.Pointer(&timeout)), 0, 0)
 	switch errno {

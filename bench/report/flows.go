@@ -135,7 +135,7 @@ func outageSection(s *section, r *load.OutageReport) {
 		Caption: "Latency in microseconds by phase: median over its turns that count (min to max)", Words: 1,
 		Head: []string{"phase", "turns", "p50", "p99", "p99 to before", "p99.9", "sent late p99", "CPU", "lost"},
 	}
-	before := map[int]float64{}
+	before := p99Before(r)
 	counted, lost := map[string][]load.Turn{}, 0.0
 	for _, t := range r.Turns {
 		lost += t.Lost
@@ -144,9 +144,6 @@ func outageSection(s *section, r *load.OutageReport) {
 			continue
 		}
 		counted[t.Contestant] = append(counted[t.Contestant], t)
-		if t.Contestant == "before" {
-			before[t.Round] = t.Latency["p99"]
-		}
 	}
 	var curves []curve
 	for i, phase := range phases {
@@ -166,8 +163,11 @@ func outageSection(s *section, r *load.OutageReport) {
 			fixedSpread(over(func(t load.Turn) float64 { return t.CPU }), 2), whole(sum(over(func(t load.Turn) float64 { return t.Lost }))))
 		curves = append(curves, curve{phase, 2 * i, medianCurve(turns, turnCurve)})
 		if phase != "before" {
-			s.say("%s: p99 %s times that before.", phase, fixedSpread(ratios, 2))
+			s.say("%s: p99 of a turn %s times that before.", phase, fixedSpread(ratios, 2))
 		}
+	}
+	if len(r.Phases) > 0 {
+		p.Tables = append(p.Tables, outagePhases(s, r, before))
 	}
 	s.say("%s events lost.", whole(lost))
 	if f, ok := curveFigure(s.ID, "by phase", curves); ok {
@@ -178,6 +178,45 @@ func outageSection(s *section, r *load.OutageReport) {
 	}
 	p.Tables = append(p.Tables, byPhase, outageTurns(r))
 	s.Parts = append(s.Parts, p)
+}
+
+// p99Before gives, by round, the p99 against which the others are held: of all turns before the outage together, or of the only one that older reports have.
+func p99Before(r *load.OutageReport) map[int]float64 {
+	before := map[int]float64{}
+	for _, t := range r.Turns {
+		if t.Contestant == "before" && t.Void == "" {
+			before[t.Round] = t.Latency["p99"]
+		}
+	}
+	for _, p := range r.Phases {
+		if p.Phase == "before" {
+			before[p.Round] = p.Latency["p99"]
+		}
+	}
+	return before
+}
+
+func outagePhases(s *section, r *load.OutageReport, before map[int]float64) table {
+	t := table{
+		Caption: "All requests of a phase together; latencies in microseconds", Words: 2,
+		Head: append(append([]string{"round", "phase", "turns"}, percentiles...), "p99 to before"),
+	}
+	ratios := map[string][]float64{}
+	for _, p := range r.Phases {
+		ratio := none
+		if b := before[p.Round]; b > 0 {
+			ratio = fixed(p.Latency["p99"]/b, 2)
+			ratios[p.Phase] = append(ratios[p.Phase], p.Latency["p99"]/b)
+		}
+		t.add(append(append([]string{whole(float64(p.Round)), p.Phase, whole(float64(p.Turns))}, latencies(p.Latency)...), ratio)...)
+	}
+	for _, phase := range phases[1:] {
+		if len(ratios[phase]) == 0 {
+			continue
+		}
+		s.say("%s: p99 of all its requests %s times that of all before.", phase, fixedSpread(ratios[phase], 2))
+	}
+	return t
 }
 
 func outageTurns(r *load.OutageReport) table {
