@@ -137,6 +137,9 @@ func (f *field) turn(ctx context.Context, c *contestant, rate float64) (Turn, er
 		return Turn{}, fmt.Errorf("%s: %w", c.name, err)
 	}
 	defer wire.close()
+	if c.yielding != nil {
+		wire.precede()
+	}
 	if c.beside != nil {
 		end, err := c.beside(ctx)
 		if err != nil {
