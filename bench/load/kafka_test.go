@@ -42,21 +42,25 @@ func TestKafkaCommandOverARealBroker(t *testing.T) {
 }
 
 func TestOutageCommandOverARealBroker(t *testing.T) {
-	var report OutageReport
-	withKafka(t, &report, "load", "outage", "--edge="+buildProgram(t, "edge"), "--rate=300", "--duration=1s", "--warmup=0s", "--rounds=1", "--before=2")
-	names := map[string]int{}
-	for _, turn := range report.Turns {
-		names[turn.Contestant]++
-		if turn.Answered == 0 || turn.Lost > 0 {
-			t.Errorf("%+v", turn)
-		}
-	}
-	if names["before"] != 2 || names["outage"] != 1 || names["backlog"] < 1 || len(report.Shipped) != 1 {
-		t.Errorf("turns %v, shipped %v", names, report.Shipped)
-	}
-	for i, name := range []string{"before", "outage", "backlog"} {
-		if len(report.Phases) != 3 || report.Phases[i].Phase != name || report.Phases[i].Turns != names[name] || report.Phases[i].Latency["p99"] <= 0 {
-			t.Errorf("phases %+v", report.Phases)
-		}
+	for _, how := range []string{"kill", "pause"} {
+		t.Run(how, func(t *testing.T) {
+			var report OutageReport
+			withKafka(t, &report, "load", "outage", "--edge="+buildProgram(t, "edge"), "--how="+how, "--rate=300", "--duration=1s", "--warmup=0s", "--rounds=1", "--before=2")
+			names := map[string]int{}
+			for _, turn := range report.Turns {
+				names[turn.Contestant]++
+				if turn.Answered == 0 || turn.Lost > 0 {
+					t.Errorf("%+v", turn)
+				}
+			}
+			if names["before"] != 2 || names["outage"] != 1 || names["backlog"] < 1 || len(report.Shipped) != 1 {
+				t.Errorf("turns %v, shipped %v", names, report.Shipped)
+			}
+			for i, name := range []string{"before", "outage", "backlog"} {
+				if len(report.Phases) != 3 || report.Phases[i].Phase != name || report.Phases[i].Turns != names[name] || report.Phases[i].Latency["p99"] <= 0 {
+					t.Errorf("phases %+v", report.Phases)
+				}
+			}
+		})
 	}
 }

@@ -24,6 +24,7 @@ type OutageCommand struct {
 	Warmup      time.Duration `help:"Before each turn." default:"1s"`
 	Rounds      int           `help:"Outages." default:"3"`
 	Before      int           `help:"Turns before each outage. Their latencies together are what those of the outage and of the backlog are held against: one turn alone differs from the next by several times." default:"5"`
+	How         string        `help:"What ails the broker: it is killed, and started again; or paused (SIGSTOP), so that nobody answers, and goes on warm." enum:"kill,pause" default:"kill"`
 	ServerCore  int           `help:"Core of the edge; -1: the last one." default:"-1"`
 	ClientCore  int           `help:"Core of the generator and the broker; -1: the first one." default:"-1"`
 	Seed        uint64        `help:"Of the links." default:"1"`
@@ -37,6 +38,8 @@ type OutageCommand struct {
 type OutageReport struct {
 	result.Head
 	Rate float64 `json:"requests_per_second"`
+	// How the broker went away: kill or pause; empty in older reports, which killed it.
+	How string `json:"how,omitempty"`
 	// Turns have the contestants before (the broker takes what is shipped), outage (it is gone) and backlog (it is back, and takes what has piled up).
 	Turns []Turn `json:"turns"`
 	// Phases are the turns of each phase together.
@@ -103,7 +106,7 @@ func (c *OutageCommand) measure(ctx context.Context, progress io.Writer) (*Outag
 	head := result.Begin("bench load outage")
 	head.Versions["edge"] = programVersion(path)
 	f.seal = func(r *requests, m *linkMaker, n int) error { return r.seal(edge.keys, m, n) }
-	o := &outage{field: f, edge: edge, cluster: cluster, progress: progress, before: c.Before, report: &OutageReport{Head: head, Rate: c.Rate}}
+	o := &outage{field: f, edge: edge, cluster: cluster, progress: progress, before: c.Before, report: &OutageReport{Head: head, Rate: c.Rate, How: c.How}}
 	err = o.run(ctx, c.Rounds)
 	o.report.Phases = phasesOf(o.report.Turns)
 	return o.report, err
@@ -152,7 +155,7 @@ func (o *outage) run(ctx context.Context, rounds int) error {
 				return err
 			}
 		}
-		if err := o.cluster.Kill(1); err != nil {
+		if err := o.away(); err != nil {
 			return err
 		}
 		if err := o.take(ctx, "outage", round); err != nil {
@@ -160,7 +163,7 @@ func (o *outage) run(ctx context.Context, rounds int) error {
 		}
 		back := time.Now()
 		started := make(chan error, 1)
-		go func() { started <- o.cluster.Start(ctx, 1) }()
+		go func() { started <- o.comeBack(ctx) }()
 		for all := false; !all; {
 			if err := o.take(ctx, "backlog", round); err != nil {
 				return err
@@ -178,6 +181,28 @@ func (o *outage) run(ctx context.Context, rounds int) error {
 		}
 	}
 	return nil
+}
+
+func (o *outage) away() error {
+	if o.report.How == "pause" {
+		return o.cluster.Pause(1)
+	}
+	return o.cluster.Kill(1)
+}
+
+func (o *outage) comeBack(ctx context.Context) error {
+	if o.report.How == "pause" {
+		return o.cluster.Continue(1)
+	}
+	return o.cluster.Start(ctx, 1)
+}
+
+// Outage is how the broker went away, in words.
+func (r *OutageReport) Outage() string {
+	if r.How == "pause" {
+		return "the broker is paused, and goes on"
+	}
+	return "the broker is killed, and started again"
 }
 
 // bytesOfEvent is about what one takes in the journal.
@@ -204,7 +229,7 @@ var errLost = errors.New("load: the edge lost events")
 
 func (r *OutageReport) writeTable(w io.Writer) error {
 	fmt.Fprintln(w, r.Origin())
-	fmt.Fprintf(w, "open loop at %.0f requests a second; the broker is killed, and started again\n\n", r.Rate)
+	fmt.Fprintf(w, "open loop at %.0f requests a second; %s\n\n", r.Rate, r.Outage())
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "round\t\treq/s\tp50 us\tp99 us\tp99.9 us\tmax us\tsent late p99 us\tedge waited\tgenerator waited\tCPU us\tlost\t")
 	for _, t := range r.Turns {

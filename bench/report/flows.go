@@ -129,7 +129,7 @@ func kafkaSection(s *section, r *load.KafkaReport) {
 var phases = []string{"before", "outage", "backlog"}
 
 func outageSection(s *section, r *load.OutageReport) {
-	s.fact("load", fmt.Sprintf("open loop at %s requests a second; the broker is killed, and started again", whole(r.Rate)))
+	s.fact("load", fmt.Sprintf("open loop at %s requests a second; %s", whole(r.Rate), r.Outage()))
 	p := part{Title: "by phase"}
 	byPhase := table{
 		Caption: "Latency in microseconds by phase: median over its turns that count (min to max)", Words: 1,
