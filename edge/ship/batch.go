@@ -38,6 +38,7 @@ type batch struct {
 	partition int
 	records   []byte // encoded, not compressed
 	count     int
+	limit     int        // of len(records), unless it is one record alone
 	begun     time.Time  // when the first record came
 	oldest    int64      // when the first record's event happened, Unix nanoseconds
 	run       *runPlaces // of all its records

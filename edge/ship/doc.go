@@ -15,7 +15,7 @@
 //   - An answer that no repetition can cure stops nothing silently. A batch that is too large is halved; a single record that the brokers refuse for what it is goes to the side
 //     file Options.Refused, is counted, and lets the next pass. Anything else (no permission, a wrong password, a topic that is gone) stops the partition: tried again every few
 //     seconds, told in Stats.Trouble, its events kept in the journal.
-//   - A backlog is shipped at a pace that leaves the cores to others, and still in half the time in which it arose, at most (pace).
+//   - A backlog is shipped at a pace that leaves the cores to others, and still in half the time in which it arose, at most; in smaller batches, with pauses in which redirects go first (pace).
 //   - Memory is bounded: three batches a partition. A partition that fails for longer than a second does not hold up the others: the reader passes over its records,
 //     remembers the first, and comes back when the partition works again.
 //

@@ -2,6 +2,7 @@ package ship
 
 import (
 	"context"
+	"runtime"
 	"time"
 )
 
@@ -53,4 +54,33 @@ func (r *reading) keepPace(ctx context.Context, at int64) {
 		r.tick()
 		r.await(ctx, min(left, longestLook))
 	}
+}
+
+// breath is long enough for the scheduler to look at the network; without anybody there, it becomes a millisecond.
+const breath = 50 * time.Microsecond
+
+// giveWay lets requests go first that have come in meanwhile: a backlog is read without a pause otherwise. Who only yields (Gosched) is taken again before the scheduler looks
+// at the network, which it then does every 10 ms: on one core, redirects waited for 25 to 140 stretches of reading. Where nothing is paced, speed is all.
+func (r *reading) giveWay() {
+	if r.pace.rate == 0 || r.s.finishing.Load() {
+		runtime.Gosched()
+		return
+	}
+	time.Sleep(breath)
+}
+
+// A paced backlog goes in batches of backlogBatch at most. A batch is compressed and sent in one go, and on one core redirects wait for it: at 512 KiB for 1 to 2.6 ms, and at
+// 30,000 requests a second beside a backlog their p99 was 1.4 to 3.9 times that before the outage, instead of 0.6 to 1.4 times. Smaller batches for all would take the
+// sink, which gets the events in the same batches, a third of its speed.
+const (
+	backlogBatch = 128 << 10
+	backlogAge   = time.Second // what happened longer ago than that is one
+)
+
+// limit is how many bytes the batch may hold that is about to get its first record.
+func (r *reading) limit(b *batch) int {
+	if r.pace.rate > 0 && b.oldest != 0 && b.begun.Sub(time.Unix(0, b.oldest)) > backlogAge {
+		return min(r.s.o.BatchBytes, backlogBatch)
+	}
+	return r.s.o.BatchBytes
 }

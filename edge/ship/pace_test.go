@@ -64,3 +64,26 @@ func TestNoPaceWithoutTimesOrALimit(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyAPacedBacklogGoesInSmallBatches(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	for _, c := range []struct {
+		name              string
+		rate, batch, want int
+		happened          time.Time
+	}{
+		{name: "as it comes", rate: 25_000, batch: 512 << 10, happened: now.Add(-backlogAge), want: 512 << 10},
+		{name: "a backlog", rate: 25_000, batch: 512 << 10, happened: now.Add(-backlogAge - time.Millisecond), want: backlogBatch},
+		{name: "a backlog, and batches set to less", rate: 25_000, batch: 16 << 10, happened: now.Add(-time.Hour), want: 16 << 10},
+		{name: "a backlog that is not paced", rate: 0, batch: 512 << 10, happened: now.Add(-time.Hour), want: 512 << 10},
+	} {
+		r := &reading{s: &Shipper{o: Options{BatchBytes: c.batch}}, pace: pace{rate: c.rate}}
+		if got := r.limit(&batch{begun: now, oldest: c.happened.UnixNano()}); got != c.want {
+			t.Errorf("%s: %d bytes, want %d", c.name, got, c.want)
+		}
+	}
+	r := &reading{s: &Shipper{o: Options{BatchBytes: 512 << 10}}, pace: pace{rate: 25_000}}
+	if got := r.limit(&batch{begun: now}); got != 512<<10 {
+		t.Errorf("an event without a time: %d bytes, want %d", got, 512<<10)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"runtime"
 	"slices"
 	"time"
 
@@ -110,19 +109,6 @@ func (r *reading) run(ctx context.Context) error {
 	return nil
 }
 
-// breath is long enough for the scheduler to look at the network; without anybody there, it becomes a millisecond.
-const breath = 50 * time.Microsecond
-
-// giveWay lets requests go first that have come in meanwhile: a backlog is read without a pause otherwise. Who only yields (Gosched) is taken again before the scheduler looks
-// at the network, which it then does every 10 ms: on one core, redirects waited for 25 to 140 such stretches. That is for a backlog that is paced; else speed is all.
-func (r *reading) giveWay() {
-	if r.pace.rate == 0 {
-		runtime.Gosched()
-		return
-	}
-	time.Sleep(breath)
-}
-
 // open begins to read where the ledger says; also to go back for what was missed.
 func (r *reading) open() error {
 	resume := map[journal.Run]uint64{}
@@ -172,6 +158,7 @@ func (r *reading) take(ctx context.Context, record journal.Record) bool {
 		if b != nil {
 			if b.count == 0 {
 				b.run, b.begun, b.oldest = run, time.Now(), r.timeOf(document)
+				b.limit = r.limit(b)
 			}
 			run.take(p, record.Sequence, after)
 			b.add(key, document)
@@ -198,7 +185,7 @@ func (r *reading) take(ctx context.Context, record journal.Record) bool {
 // room gives the batch of a lane that can take so many bytes more; nil when all are with the sender.
 func (r *reading) room(lane *lane, run *runPlaces, bytes int) *batch {
 	if b := lane.filling; b != nil {
-		if b.run == run && len(b.records)+bytes+len(contentType)+32 <= r.s.o.BatchBytes {
+		if b.run == run && len(b.records)+bytes+len(contentType)+32 <= b.limit {
 			return b
 		}
 		r.dispatch(lane)

@@ -24,7 +24,7 @@ type Options struct {
 	Dir         string        // of the shipper's own files (state, refused.jsonl, lock), made when it is not there: required
 	Partitions  int           // what the topic must have; 0: as many as it has at the first start, and the same ever after
 	Compression Compression   // snappy
-	BatchBytes  int           // 512 KiB: records before compression; 1 KiB to 16 MiB. The topic's max.message.bytes (1 MiB) bounds the compressed batch
+	BatchBytes  int           // 512 KiB: records before compression; 1 KiB to 16 MiB; of a paced backlog, 128 KiB at most. The topic's max.message.bytes (1 MiB) bounds the compressed batch
 	Delay       time.Duration // 10 ms that a record may wait for others, at most
 	SaveEvery   time.Duration // 1 s between writes of the state; what was acknowledged since is repeated after a crash
 	Drain       time.Duration // 5 s that batches under way may take when Run is to end
