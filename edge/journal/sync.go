@@ -239,7 +239,12 @@ func (w *Writer) prefaultAhead() {
 		if now >= s.limit || now == tail && again%25 != 0 {
 			continue
 		}
-		blocking.Do(func() { s.prefault(now, max(least, 8*(now-tail))) })
+		touch := func() { s.prefault(now, max(least, 8*(now-tail))) }
+		if s.fresh {
+			blocking.Do(touch)
+		} else {
+			touch() // of pages that the file has had before: some microseconds
+		}
 		tail = now
 	}
 }
