@@ -34,7 +34,8 @@ type epollWire struct {
 	reopens uint64
 	fault   error // of the connections: told by the next wait
 
-	precedes bool // its thread has a priority to give back
+	precedes bool // its thread has a priority to give back: nice
+	nice     int
 }
 
 func dialWire(addr netip.AddrPort, connections int, fresh bool) (*epollWire, error) {
@@ -100,7 +101,7 @@ func (w *epollWire) close() {
 	}
 	_ = unix.Close(w.epoll)
 	if w.precedes {
-		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 0)
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, w.nice)
 	}
 	runtime.UnlockOSThread()
 }
@@ -108,7 +109,9 @@ func (w *epollWire) close() {
 // precede gives the wire's thread the highest ordinary priority, where the system permits it (CAP_SYS_NICE). Beside a thread that is always ready, several at SCHED_IDLE together
 // still get 2 % of the core, in pieces of a tick: enough to be the p99. A real-time priority would be worse: the kernel takes the core from it for 50 ms now and then.
 func (w *epollWire) precede() {
-	w.precedes = unix.Setpriority(unix.PRIO_PROCESS, 0, -20) == nil
+	priority, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // the kernel's form: 20 - nice
+	w.nice = 20 - priority
+	w.precedes = err == nil && unix.Setpriority(unix.PRIO_PROCESS, 0, -20) == nil
 }
 
 func (w *epollWire) now() int64 { return int64(time.Since(w.base)) }

@@ -243,7 +243,7 @@ func (w *Writer) prefaultAhead() {
 		if s.fresh {
 			blocking.Do(touch)
 		} else {
-			touch() // of pages that the file has had before: some microseconds
+			touch() // of pages that the kernel nearly always still has: some microseconds
 		}
 		tail = now
 	}

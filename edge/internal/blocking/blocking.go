@@ -17,7 +17,8 @@ var lent struct {
 	yes   bool // there is a second P because of them
 }
 
-// Do runs f. On one core, goroutines that are ready run at once while f is in a system call. That stops the world twice, some 5 us each time, so it is for what takes longer.
+// Do runs f. On one core, goroutines that are ready run at once while f is in a system call. That stops the world twice, some 5 us each time, and meanwhile
+// the kernel shares the core out among two threads, in slices of milliseconds; so it is for what takes long.
 //
 // The runtime follows a change of the process's limit of cores no longer once Do has lent a P: a program that was begun with one core stays with one.
 func Do(f func()) {
