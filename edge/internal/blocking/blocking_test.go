@@ -6,32 +6,27 @@ import (
 	"testing"
 )
 
+func wantPs(t *testing.T, want int, when string) {
+	t.Helper()
+	if n := runtime.GOMAXPROCS(0); n != want {
+		t.Errorf("%d Ps %s, want %d", n, when, want)
+	}
+}
+
 func TestDoLendsOneCoreASecondPWhileAnyIsUnderWay(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	Do(func() {
-		if n := runtime.GOMAXPROCS(0); n != 2 {
-			t.Errorf("%d Ps within Do, want 2", n)
-		}
+		wantPs(t, 2, "within Do")
 		Do(func() {})
-		if n := runtime.GOMAXPROCS(0); n != 2 {
-			t.Errorf("%d Ps when the first of two has ended, want 2", n)
-		}
+		wantPs(t, 2, "when the first of two has ended")
 	})
-	if n := runtime.GOMAXPROCS(0); n != 1 {
-		t.Errorf("%d Ps afterwards, want 1", n)
-	}
+	wantPs(t, 1, "afterwards")
 }
 
 func TestDoLeavesSeveralCoresAlone(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
-	Do(func() {
-		if n := runtime.GOMAXPROCS(0); n != 3 {
-			t.Errorf("%d Ps within Do, want 3", n)
-		}
-	})
-	if n := runtime.GOMAXPROCS(0); n != 3 {
-		t.Errorf("%d Ps afterwards, want 3", n)
-	}
+	Do(func() { wantPs(t, 3, "within Do") })
+	wantPs(t, 3, "afterwards")
 }
 
 func TestDoGivesThePBackAfterAPanic(t *testing.T) {
@@ -40,9 +35,7 @@ func TestDoGivesThePBackAfterAPanic(t *testing.T) {
 		defer func() { _ = recover() }()
 		Do(func() { panic("f's own") })
 	}()
-	if n := runtime.GOMAXPROCS(0); n != 1 {
-		t.Errorf("%d Ps afterwards, want 1", n)
-	}
+	wantPs(t, 1, "afterwards")
 }
 
 func TestDoFromManyGoroutines(t *testing.T) {
@@ -51,16 +44,10 @@ func TestDoFromManyGoroutines(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 200 {
-				Do(func() {
-					if n := runtime.GOMAXPROCS(0); n != 2 {
-						t.Errorf("%d Ps within Do, want 2", n)
-					}
-				})
+				Do(func() { wantPs(t, 2, "within Do") })
 			}
 		})
 	}
 	all.Wait()
-	if n := runtime.GOMAXPROCS(0); n != 1 {
-		t.Errorf("%d Ps afterwards, want 1", n)
-	}
+	wantPs(t, 1, "afterwards")
 }
